@@ -1,0 +1,24 @@
+//! Wire formats of Atoll, without I/O and without a clock.
+//!
+//! - [`atoll`] with [`framing`] and [`datagram`]: the native protocol `atoll/1`, as docs/protocol.md tells it.
+//! - [`archipelago`], [`archipelago_2022`], [`rfc4`], [`data`]: the messages of Comms V3 that existing kernels and
+//!   services speak.
+//! - [`decode`] reads any of these messages as the original implementations do; write them with [`prost::Message`].
+//! - [`peek`] tells what a packet between peers is, without decoding it.
+//! - [`Address`], [`ethereum`]: who a peer is. [`close`]: why a connection ended.
+
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod close;
+pub mod datagram;
+pub mod ethereum;
+pub mod framing;
+mod lenient;
+mod messages;
+mod peek;
+
+pub use crate::address::Address;
+pub use crate::lenient::{Decode, DecodeError, decode};
+pub use crate::messages::{archipelago, archipelago_2022, atoll, data, rfc4};
+pub use crate::peek::{PacketKind, Peek, peek};
