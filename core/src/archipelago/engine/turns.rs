@@ -1,0 +1,164 @@
+//! Merging by the product's rules: islands take turns, their members look around.
+//!
+//! Each island with news has a turn, the oldest first. Its members, one after the other, look around them as far as the join
+//! distance. The islands they see are tried in the order of size (as it was when merging began), of equals the oldest first.
+//! Two islands that fit together become one: the smaller moves to the larger, or to another one that it touches and that most of
+//! its members ask for. Who moved looks around from the new island too, in this turn or in a later one. It ends when nobody is left to
+//! look around: then no two islands that touch fit together.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::Engine;
+use crate::archipelago::change::IslandId;
+
+/// So many useless items passed in one look around make it worth removing them.
+const USELESS: u32 = 512;
+
+struct Turns {
+    queue: VecDeque<u32>,
+    /// By island slot: whether it is in the queue.
+    waits: Vec<bool>,
+    /// By island slot: how many members, from the first, need not look around (again).
+    looked: Vec<u32>,
+    by_id: HashMap<IslandId, u32>,
+}
+
+/// Reads one bucket by rank.
+struct Reader {
+    bucket: u32,
+    next: usize,
+    /// The rank and island of the item before `next`, which was in sight.
+    head: Option<(u32, u32)>,
+    useless: u32,
+}
+
+impl Engine {
+    pub(super) fn take_turns(&mut self, affected: Vec<u32>) {
+        self.neighbours.fill(&self.islands, &self.peers, false);
+        let mut waits = vec![false; self.islands.slots()];
+        // Between two islands without news nothing changed: their members need not look.
+        let mut looked = vec![u32::MAX; self.islands.slots()];
+        for &island in &affected {
+            waits[island as usize] = true;
+            looked[island as usize] = 0;
+        }
+        let mut turns = Turns { queue: affected.into(), waits, looked, by_id: self.islands_by_id() };
+        while let Some(island) = turns.queue.pop_front() {
+            turns.waits[island as usize] = false;
+            if self.islands.is_alive(island) {
+                self.take_turn(island, &mut turns);
+            }
+        }
+        self.islands.clean_all();
+    }
+
+    fn take_turn(&mut self, island: u32, turns: &mut Turns) {
+        loop {
+            let state = self.islands.at(island);
+            let looked = turns.looked[island as usize];
+            let Some(&member) = state.members.get(looked as usize).filter(|_| !state.is_full()) else {
+                return;
+            };
+            turns.looked[island as usize] += 1;
+            if !self.look_around(island, member, turns) {
+                return;
+            }
+        }
+    }
+
+    /// Merges the island with what one of its members sees. Says whether the island is still there.
+    fn look_around(&mut self, island: u32, member: u32, turns: &mut Turns) -> bool {
+        let place = self.peers.places()[member as usize];
+        let buckets = self.neighbours.grid.around(place);
+        let room = self.room(island);
+        let first_rank = self.neighbours.first_rank_of_size(room);
+        let mut readers: [Option<Reader>; 9] = std::array::from_fn(|index| {
+            let bucket = buckets[index];
+            if buckets[..index].contains(&bucket) {
+                return None;
+            }
+            let items = self.neighbours.grid.items(bucket);
+            let next = items.partition_point(|item| item.rank < first_rank);
+            (next < items.len()).then_some(Reader { bucket, next, head: None, useless: 0 })
+        });
+        for reader in readers.iter_mut().flatten() {
+            self.read_on(reader, island, member);
+        }
+        let mut is_there = true;
+        while is_there {
+            let heads = readers.iter_mut().flatten().filter(|reader| reader.head.is_some());
+            let Some(reader) = heads.min_by_key(|reader| reader.head) else {
+                break;
+            };
+            if let Some((_, seen)) = reader.head {
+                let other = self.neighbours.now(seen);
+                if other != island && self.islands.at(other).len() <= self.room(island) {
+                    is_there = self.merge(island, other, turns);
+                }
+            }
+            if self.room(island) == 0 {
+                break;
+            }
+            if is_there {
+                self.read_on(reader, island, member);
+            }
+        }
+        for reader in readers.iter().flatten().filter(|reader| reader.useless > USELESS) {
+            self.neighbours.drop_full(reader.bucket, &self.islands);
+        }
+        is_there
+    }
+
+    /// Moves on to the next item in sight whose island fits.
+    fn read_on(&mut self, reader: &mut Reader, island: u32, member: u32) {
+        let place = self.peers.places()[member as usize];
+        let (reach, room) = (self.squared_join(), self.room(island));
+        reader.head = None;
+        let items = self.neighbours.grid.items(reader.bucket).len();
+        while reader.next < items {
+            let item = self.neighbours.grid.items(reader.bucket)[reader.next];
+            reader.next += 1;
+            if !(place.squared_distance(item.place) <= reach) || item.island == island {
+                continue;
+            }
+            let other = self.neighbours.now(item.island);
+            let state = self.islands.at(other);
+            reader.useless += u32::from(state.is_full());
+            if other != island && state.len() <= room {
+                reader.head = Some((item.rank, item.island));
+                return;
+            }
+        }
+    }
+
+    /// Makes one island of two that fit together. Says whether `island`, whose turn it is, is the one that remains.
+    fn merge(&mut self, island: u32, other: u32, turns: &mut Turns) -> bool {
+        let (host, source) = if self.outranks(island, other) { (island, other) } else { (other, island) };
+        let host = self.preferred(source, &turns.by_id).unwrap_or(host);
+        let looked = &mut turns.looked[host as usize];
+        *looked = (*looked).min(self.islands.at(host).len() as u32);
+        self.absorb(host, source);
+        if host != island && !turns.waits[host as usize] {
+            turns.waits[host as usize] = true;
+            turns.queue.push_back(host);
+        }
+        source != island
+    }
+
+    /// The island that most members ask for, if they could move there now.
+    fn preferred(&self, source: u32, by_id: &HashMap<IslandId, u32>) -> Option<u32> {
+        if by_id.is_empty() {
+            return None;
+        }
+        let state = self.islands.at(source);
+        let host = *by_id.get(self.peers.vote(&state.members)?)?;
+        let fits = self.islands.is_alive(host) && state.len() <= self.room(host);
+        (fits && host != source && self.outranks(host, source) && self.touch(host, source)).then_some(host)
+    }
+
+    /// How many members an island can win.
+    fn room(&self, island: u32) -> usize {
+        let state = self.islands.at(island);
+        state.max_peers.saturating_sub(state.len())
+    }
+}

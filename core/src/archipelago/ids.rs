@@ -1,0 +1,46 @@
+//! Island ids: a prefix and a counter.
+
+use super::change::IslandId;
+
+/// Gives out island ids: prefix + 1, 2, … in base 36 with lower-case letters.
+#[derive(Clone, Debug)]
+pub(crate) struct IslandIds {
+    prefix: String,
+    last: u64,
+}
+
+impl IslandIds {
+    pub(crate) fn new(prefix: String) -> Self {
+        Self { prefix, last: 0 }
+    }
+
+    /// The next id. It is used up even when the island comes to nothing.
+    pub(crate) fn draw(&mut self) -> IslandId {
+        self.last += 1;
+        let mut text = self.prefix.clone();
+        push_base36(&mut text, self.last);
+        text.into()
+    }
+}
+
+fn push_base36(text: &mut String, number: u64) {
+    if number >= 36 {
+        push_base36(text, number / 36);
+    }
+    let digit = char::from_digit((number % 36) as u32, 36);
+    text.push(digit.unwrap_or('0'));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_count_in_base_36() {
+        let mut ids = IslandIds::new("realm-".to_owned());
+        let drawn: Vec<_> = (0..1300).map(|_| ids.draw()).collect();
+        for (index, expected) in [(0, "1"), (8, "9"), (9, "a"), (34, "z"), (35, "10"), (1295, "100")] {
+            assert_eq!(&*drawn[index], format!("realm-{expected}"));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Who may come in: auth chains, and the challenges they answer.
+//!
+//! A client proves its address by an auth chain: a list of links that leads from a wallet to the text the server asked
+//! for. [`AuthChain::parse`] turns the client's text into links, [`AuthChain::verify`] walks them. Both follow the
+//! services that existing clients were written against, surprises included: what those accept is accepted here, what
+//! they refuse is refused. Where this module is stricter:
+//!
+//! - contract wallets (EIP-1654 links) are refused with [`AuthError::ContractWallet`], for they need an Ethereum node;
+//! - a text is at most [`MAX_CHAIN_BYTES`] long, with at most [`MAX_CHAIN_LINKS`] links;
+//! - half of a UTF-16 surrogate pair is refused in a key or a field that is read, and so is a number there that no
+//!   double can hold;
+//! - some offsets of years in an expiration text are refused, see `javascript_date`.
+//!
+//! Recovering a signer takes some 65 microseconds of CPU, so a chain of the greatest length takes milliseconds: call
+//! [`AuthChain::verify`] off the threads that move packets. Time is an argument and so is the randomness of a
+//! [`Challenge`]. The secp256k1 crate keeps its tables in a context of its own for each thread; nothing here does.
+
+mod chain;
+mod challenge;
+mod ephemeral;
+mod javascript_date;
+mod json;
+mod signature;
+mod verify;
+
+pub use chain::{AuthChain, ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_LINKS};
+pub use challenge::{Challenge, ServerName, ServerNameError};
+pub use verify::{AuthError, verify};
+
+#[cfg(test)]
+mod signing;

@@ -1,0 +1,117 @@
+//! Subject-based publish/subscribe with NATS semantics: how the halves of a region talk.
+//!
+//! Everything that an outside service may watch or replace goes through here: heartbeats, island changes, who came and
+//! went. Packets of an island never do.
+
+mod local;
+mod subject;
+
+pub use local::LocalBus;
+pub use subject::{Pattern, Subject, SubjectError};
+
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+
+/// One message on the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where it was published.
+    pub subject: Subject,
+    /// NATS headers: names and values, in order.
+    pub headers: Vec<(String, String)>,
+    /// The content, as the subject's documentation defines it.
+    pub payload: Bytes,
+}
+
+impl Message {
+    /// A message without headers.
+    pub fn new(subject: Subject, payload: impl Into<Bytes>) -> Self {
+        Self { subject, headers: Vec::new(), payload: payload.into() }
+    }
+
+    /// The value of the first header named `name`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The bus takes in messages slower than they come; this one is lost.
+    #[error("the bus is full")]
+    Full,
+    /// The bus has ended.
+    #[error("the bus is closed")]
+    Closed,
+}
+
+/// Publish and subscribe. Delivery is at most once, in order per publisher and subscription.
+pub trait Bus: Send + Sync + 'static {
+    /// Passes a message to every matching subscription. Never waits.
+    ///
+    /// # Errors
+    /// [`PublishError`]: the message reached nobody.
+    fn publish(&self, message: Message) -> Result<(), PublishError>;
+
+    /// Subscribes to everything that matches any of `patterns`, as one queue in order of arrival.
+    ///
+    /// A message that matches several of the patterns is delivered once. At most `capacity` messages wait; when it is
+    /// full, new ones are dropped and counted, as NATS does with a slow consumer. Dropping the subscription ends it.
+    fn subscribe(&self, patterns: &[Pattern], capacity: usize) -> Subscription;
+}
+
+/// The receiving end of a subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    messages: mpsc::Receiver<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Subscription {
+    /// A subscription and the end that feeds it, for those who implement [`Bus`].
+    pub fn channel(capacity: usize) -> (Feed, Self) {
+        let (sender, messages) = mpsc::channel(capacity);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let feed = Feed { sender, dropped: Arc::clone(&dropped) };
+        (feed, Self { messages, dropped })
+    }
+
+    /// The next message; `None` when the bus has ended.
+    pub async fn next(&mut self) -> Option<Message> {
+        self.messages.recv().await
+    }
+
+    /// Messages dropped so far because this subscriber was slow.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// The feeding end of a subscription.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    sender: mpsc::Sender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Feed {
+    /// Hands over a message, or counts it as dropped. `false` once the subscriber has gone.
+    pub fn offer(&self, message: Message) -> bool {
+        match self.sender.try_send(message) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                true
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+
+    /// Whether the subscriber has gone.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+}

@@ -1,0 +1,207 @@
+//! The region: the only thing a door talks to.
+//!
+//! A door turns a client's bytes into these calls, in this order: [`Region::challenge`], [`Region::login`], then for as
+//! long as the [`Session`] lives [`Session::heartbeat`] and [`Session::next_event`]; for each island it is put into,
+//! [`Region::grant`] and [`Region::join`], which give a [`Seat`] to send through and push frames to the door's
+//! [`Link`]. Rooms live on shard tasks; nothing here holds a lock while packets flow.
+
+mod islands;
+mod registry;
+mod seat;
+mod session;
+mod shard;
+mod status;
+
+pub use seat::{Bridge, Busy, Grant, JoinFailed, Seat};
+pub use session::{Capabilities, HeartbeatError, Session, SessionEvent};
+pub use status::{BusStatus, PacketsRefused, Status};
+
+use crate::Host;
+use crate::archipelago::service::{Service, ServiceSettings};
+use crate::auth::{self, AuthError, Challenge, ServerName};
+use crate::bus::{Bus, Message, Subject};
+use crate::room::{Link, RoomId, Sender};
+use bytes::Bytes;
+use registry::Registry;
+use shard::Shard;
+use status::Counters;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How a region behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Names this server in challenges.
+    pub server_name: ServerName,
+    /// Tasks that rooms are spread over: one per core that may broadcast.
+    pub shards: usize,
+    /// Most sessions at a time.
+    pub max_sessions: usize,
+    /// Most members of one room.
+    pub max_room_members: usize,
+    /// Most auth chains checked at the same moment; more logins wait.
+    pub max_verifications: usize,
+    /// How often a heartbeat is expected.
+    pub heartbeat_interval: Duration,
+    /// The archipelago service this region runs, unless another one on the bus does its work.
+    pub archipelago: Option<ServiceSettings>,
+}
+
+/// What a login shows.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Proof {
+    /// A challenge of [`Region::challenge`], and the auth chain that signs it as JSON text.
+    SignedChallenge {
+        /// The challenge given to this client. Logging in uses it up.
+        challenge: Challenge,
+        /// JSON array of `{type, payload, signature}`.
+        auth_chain_json: String,
+    },
+}
+
+/// Why a login failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The proof does not hold.
+    #[error("the auth chain was refused: {0}")]
+    Unauthorized(#[from] AuthError),
+    /// The region has as many sessions as it may.
+    #[error("the region is full")]
+    Full,
+    /// The region is ending.
+    #[error("the region is ending")]
+    Ending,
+}
+
+/// A region's rules at work. Cheap to clone; the last clone's end ends its tasks.
+#[derive(Clone)]
+pub struct Region {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    settings: Settings,
+    host: Arc<dyn Host>,
+    bus: Arc<dyn Bus>,
+    verifications: Arc<Semaphore>,
+    registry: Registry,
+    shards: Vec<Shard>,
+    counters: Arc<Counters>,
+    tasks: Vec<tokio::task::AbortHandle>,
+}
+
+impl Region {
+    /// Starts a region's tasks on the current tokio runtime.
+    pub fn start(settings: Settings, host: Arc<dyn Host>, bus: Arc<dyn Bus>) -> Self {
+        let counters = Arc::new(Counters::default());
+        let shards: Vec<Shard> = shard::start(&settings, &host, &counters);
+        let service = settings.archipelago.clone().map(|archipelago| {
+            let watch = counters.archipelago.clone();
+            let service = Service::new(archipelago, Arc::clone(&host), Arc::clone(&bus), watch);
+            tokio::spawn(service.run()).abort_handle()
+        });
+        let inner = Arc::new_cyclic(|weak| {
+            let router = tokio::spawn(islands::route(weak.clone(), islands::subscribe(&*bus))).abort_handle();
+            Inner {
+                verifications: Arc::new(Semaphore::new(settings.max_verifications)),
+                registry: Registry::new(settings.max_sessions),
+                tasks: service.into_iter().chain([router]).collect(),
+                settings,
+                host,
+                bus,
+                shards,
+                counters,
+            }
+        });
+        Self { inner }
+    }
+
+    /// How this region behaves.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// A text for one client to sign, valid for one login.
+    pub fn challenge(&self) -> Challenge {
+        let mut random = [0; 16];
+        self.inner.host.random(&mut random);
+        Challenge::new(&self.inner.settings.server_name, random)
+    }
+
+    /// Checks a proof and opens a session. An older session of the same address is told
+    /// [`SessionEvent::Kicked`] and ends.
+    ///
+    /// # Errors
+    /// [`LoginError`]; nothing has changed then.
+    pub async fn login(&self, proof: Proof, capabilities: Capabilities) -> Result<Session, LoginError> {
+        let Proof::SignedChallenge { challenge, auth_chain_json } = proof;
+        let permit = Arc::clone(&self.inner.verifications).acquire_owned().await.map_err(|_| LoginError::Ending)?;
+        let now = self.inner.host.unix_millis();
+        // Two signatures take about 100 us: long enough to hold up datagrams on an I/O thread.
+        let verdict = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            auth::verify(&auth_chain_json, challenge.as_str(), now)
+        });
+        let address = verdict.await.map_err(|_| LoginError::Ending)??;
+        let session = Session::open(&self.inner, address, capabilities).ok_or(LoginError::Full)?;
+        self.inner.counters.logins.add(1);
+        self.inner.publish(&format!("peer.{address}.connect"), Bytes::new());
+        Ok(session)
+    }
+
+    /// The right of a session to a seat in the room of its island: `None` while archipelago has put it into none.
+    pub fn grant(&self, session: &Session) -> Option<Grant> {
+        let (room, generation) = self.inner.registry.island(session.address(), session.id())?;
+        Some(Grant { room, sender: Sender::Peer(session.address()), session: Some(session.id()), generation })
+    }
+
+    /// Takes the seat that a grant is for. `link` hears a snapshot of the members first.
+    ///
+    /// # Errors
+    /// [`JoinFailed::Stale`] when the session has been put elsewhere since, [`JoinFailed::Full`], [`JoinFailed::Ending`].
+    pub async fn join(&self, grant: Grant, link: Box<dyn Link>) -> Result<Seat, JoinFailed> {
+        let Sender::Peer(address) = grant.sender else { return Err(JoinFailed::Stale) };
+        let session = grant.session.ok_or(JoinFailed::Stale)?;
+        let island = self.inner.registry.island(address, session);
+        if island.is_none_or(|(_, generation)| generation != grant.generation) {
+            return Err(JoinFailed::Stale);
+        }
+        self.shard_of(&grant.room).join(grant, link).await
+    }
+
+    /// Opens a link that stands for many members, such as a mesh or another edge. It hears all of the room.
+    ///
+    /// # Errors
+    /// [`JoinFailed::Ending`].
+    pub async fn open_link(&self, room: RoomId, link: Box<dyn Link>) -> Result<Bridge, JoinFailed> {
+        self.shard_of(&room).open_link(room, link).await
+    }
+
+    /// What the region holds and has done so far.
+    pub fn status(&self) -> Status {
+        self.inner.counters.status(self.inner.registry.len())
+    }
+
+    fn shard_of(&self, room: &RoomId) -> &Shard {
+        shard::pick(&self.inner.shards, room)
+    }
+}
+
+impl Inner {
+    /// Publishes; a message the bus does not take is lost and counted.
+    fn publish(&self, subject: &str, payload: Bytes) {
+        let subject = Subject::new(subject).ok();
+        let taken = subject.is_some_and(|subject| self.bus.publish(Message::new(subject, payload)).is_ok());
+        if !taken {
+            self.counters.bus_lost.add(1);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::AbortHandle::abort);
+    }
+}

@@ -1,0 +1,95 @@
+//! Who is logged in, and which island each session stands in.
+
+use super::session::{Capabilities, SessionEvent};
+use crate::room::{RoomId, SessionId};
+use atoll_proto::Address;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+/// The sessions of a region, at most one for each address. Locked for look-ups only, never while packets flow.
+#[derive(Debug)]
+pub(super) struct Registry {
+    max_sessions: usize,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    last_id: u64,
+    by_address: HashMap<Address, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: SessionId,
+    capabilities: Arc<Capabilities>,
+    events: mpsc::Sender<SessionEvent>,
+    island: Option<(RoomId, u64)>,
+}
+
+impl Registry {
+    pub(super) fn new(max_sessions: usize) -> Self {
+        Self { max_sessions, sessions: Mutex::default() }
+    }
+
+    /// Enters a session; an older one of the address is told that it was kicked. `None` when the region is full.
+    pub(super) fn open(
+        &self,
+        address: Address,
+        capabilities: Arc<Capabilities>,
+        events: mpsc::Sender<SessionEvent>,
+    ) -> Option<SessionId> {
+        let mut sessions = self.lock();
+        let newcomer = !sessions.by_address.contains_key(&address);
+        if newcomer && sessions.by_address.len() >= self.max_sessions {
+            return None;
+        }
+        sessions.last_id += 1;
+        let id = SessionId(sessions.last_id);
+        let replaced = sessions.by_address.insert(address, Entry { id, capabilities, events, island: None });
+        if let Some(replaced) = replaced {
+            // When its queue is full, losing the sender ends it all the same.
+            let _ = replaced.events.try_send(SessionEvent::Kicked);
+        }
+        Some(id)
+    }
+
+    /// Removes a session; `false` when a newer one has taken its place.
+    pub(super) fn close(&self, address: Address, id: SessionId) -> bool {
+        let mut sessions = self.lock();
+        let current = sessions.by_address.get(&address).is_some_and(|entry| entry.id == id);
+        if current {
+            sessions.by_address.remove(&address);
+        }
+        current
+    }
+
+    /// The island of a session and the generation of that fact; `None` when it has none or has been replaced.
+    pub(super) fn island(&self, address: Address, id: SessionId) -> Option<(RoomId, u64)> {
+        let sessions = self.lock();
+        sessions.by_address.get(&address).filter(|entry| entry.id == id)?.island.clone()
+    }
+
+    /// Puts the session of `address` into an island and tells it what `event` makes of its capabilities. A session that
+    /// does not read its events ends.
+    pub(super) fn move_to(&self, address: Address, room: RoomId, event: impl FnOnce(&Capabilities) -> SessionEvent) {
+        let mut sessions = self.lock();
+        let Some(entry) = sessions.by_address.get_mut(&address) else { return };
+        let generation = entry.island.as_ref().map_or(0, |(_, generation)| generation + 1);
+        entry.island = Some((room, generation));
+        if entry.events.try_send(event(&entry.capabilities)).is_err() {
+            // The receiver sees the end of its queue once this, its only sender, is gone.
+            let (closed, _) = mpsc::channel(1);
+            entry.events = closed;
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().by_address.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

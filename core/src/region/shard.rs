@@ -1,0 +1,269 @@
+//! The tasks that own the rooms. A room lives on exactly one, so packets meet no lock.
+
+use super::Settings;
+use super::seat::{Bridge, Grant, JoinFailed, Line, Seat, Ways};
+use super::status::Counters;
+use crate::Host;
+use crate::room::{Delivery, JoinError, Link, LinkId, Room, RoomId, SendError, Sender};
+use atoll_proto::datagram::{Alias, Sequence, Tag};
+use bytes::Bytes;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Packets that may wait for one shard: a second of 800 senders at 20 Hz.
+const PACKET_CAPACITY: usize = 16_384;
+
+/// Packets taken at a time, before rooms that are due get their tick.
+const MOST_AT_ONCE: usize = 1024;
+
+/// A packet on its way to its room.
+#[derive(Debug)]
+pub(super) struct Packet {
+    pub(super) tag: Tag,
+    pub(super) link: LinkId,
+    pub(super) from: Alias,
+    pub(super) delivery: Delivery,
+    pub(super) sequence: Sequence,
+    pub(super) payload: Bytes,
+    /// What its sender has waiting; counted down when the packet is taken.
+    pub(super) waiting: Arc<AtomicUsize>,
+}
+
+/// What changes a room.
+pub(super) enum Control {
+    Join { grant: Grant, link: Box<dyn Link>, reply: oneshot::Sender<Result<(Tag, Alias, LinkId), JoinFailed>> },
+    Open { room: RoomId, link: Box<dyn Link>, reply: oneshot::Sender<(Tag, LinkId)> },
+    Add { tag: Tag, link: LinkId, sender: Sender, reply: oneshot::Sender<Result<Alias, JoinFailed>> },
+    Remove { tag: Tag, link: LinkId, member: Alias },
+    Close { tag: Tag, link: LinkId },
+}
+
+/// The way to one of the tasks.
+pub(super) struct Shard {
+    ways: Ways,
+}
+
+/// Starts the tasks. They end when the last way to them is gone.
+pub(super) fn start(settings: &Settings, host: &Arc<dyn Host>, counters: &Arc<Counters>) -> Vec<Shard> {
+    let shards = settings.shards.max(1);
+    // A start at random keeps tags of an edge that restarts apart from those its clients still know.
+    let mut random = [0; 4];
+    host.random(&mut random);
+    let first_tag = u32::from_be_bytes(random);
+    (0..shards)
+        .map(|index| {
+            let (packets, packet_queue) = mpsc::channel(PACKET_CAPACITY);
+            let (control, control_queue) = mpsc::unbounded_channel();
+            let task = Task {
+                host: Arc::clone(host),
+                counters: Arc::clone(counters),
+                max_members: settings.max_room_members,
+                next_tag: first_tag.wrapping_add(index as u32),
+                tag_step: shards as u32,
+                rooms: HashMap::new(),
+                tags: HashMap::new(),
+                due: BinaryHeap::new(),
+                scheduled: HashSet::new(),
+                counted: HashMap::new(),
+            };
+            tokio::spawn(task.run(packet_queue, control_queue));
+            Shard { ways: Ways { packets, control } }
+        })
+        .collect()
+}
+
+/// The shard that owns the room of this name.
+pub(super) fn pick<'a>(shards: &'a [Shard], room: &RoomId) -> &'a Shard {
+    let mut hasher = DefaultHasher::new();
+    room.hash(&mut hasher);
+    &shards[hasher.finish() as usize % shards.len()]
+}
+
+impl Shard {
+    pub(super) async fn join(&self, grant: Grant, link: Box<dyn Link>) -> Result<Seat, JoinFailed> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.ways.control.send(Control::Join { grant, link, reply });
+        sent.map_err(|_| JoinFailed::Ending)?;
+        let (tag, alias, link) = answer.await.map_err(|_| JoinFailed::Ending)??;
+        Ok(Seat::new(self.line(tag, link), alias))
+    }
+
+    pub(super) async fn open_link(&self, room: RoomId, link: Box<dyn Link>) -> Result<Bridge, JoinFailed> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.ways.control.send(Control::Open { room, link, reply });
+        sent.map_err(|_| JoinFailed::Ending)?;
+        let (tag, link) = answer.await.map_err(|_| JoinFailed::Ending)?;
+        Ok(Bridge::new(self.line(tag, link)))
+    }
+
+    fn line(&self, tag: Tag, link: LinkId) -> Line {
+        Line { tag, link, ways: self.ways.clone(), waiting: Arc::default() }
+    }
+}
+
+struct Task {
+    host: Arc<dyn Host>,
+    counters: Arc<Counters>,
+    max_members: usize,
+    next_tag: u32,
+    tag_step: u32,
+    rooms: HashMap<Tag, Room>,
+    tags: HashMap<RoomId, Tag>,
+    /// When which room's tick is due; a room stands here at most once.
+    due: BinaryHeap<Reverse<(Duration, Tag)>>,
+    scheduled: HashSet<Tag>,
+    /// Members of each room as the counters have them.
+    counted: HashMap<Tag, usize>,
+}
+
+impl Task {
+    async fn run(mut self, mut packets: mpsc::Receiver<Packet>, mut control: mpsc::UnboundedReceiver<Control>) {
+        let mut taken = Vec::with_capacity(MOST_AT_ONCE);
+        loop {
+            let now = self.host.monotonic();
+            let next = self.due.peek().map(|Reverse((due, _))| due.saturating_sub(now));
+            tokio::select! {
+                biased;
+                command = control.recv() => match command {
+                    Some(command) => self.apply(command),
+                    None => return,
+                },
+                () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {}
+                _ = packets.recv_many(&mut taken, MOST_AT_ONCE) => {
+                    taken.drain(..).for_each(|packet| self.take(packet));
+                }
+            }
+            self.tick_due();
+        }
+    }
+
+    fn apply(&mut self, command: Control) {
+        match command {
+            Control::Join { grant, link, reply } => {
+                let tag = self.room_named(grant.room);
+                let joined = self.rooms.get_mut(&tag).map(|room| room.join(grant.sender, grant.session, link));
+                let answer = match joined {
+                    Some(Ok(joined)) => Ok((tag, joined.alias, joined.link)),
+                    Some(Err(JoinError::Full)) | None => Err(JoinFailed::Full),
+                };
+                // Who no longer waits for the answer must not keep a seat.
+                if let Err(Ok((tag, _, link))) = reply.send(answer) {
+                    self.close(tag, link);
+                }
+                self.settle(tag);
+            }
+            Control::Open { room, link, reply } => {
+                let tag = self.room_named(room);
+                let Some(link) = self.rooms.get_mut(&tag).map(|room| room.open_link(link)) else { return };
+                if let Err((tag, link)) = reply.send((tag, link)) {
+                    self.close(tag, link);
+                }
+                self.settle(tag);
+            }
+            Control::Add { tag, link, sender, reply } => {
+                let added = self.rooms.get_mut(&tag).map(|room| room.add(link, sender));
+                let answer = added.and_then(Result::ok).ok_or(JoinFailed::Full);
+                // A bridge that has gone closes its link, and that takes the member out.
+                let _ = reply.send(answer);
+                self.settle(tag);
+            }
+            Control::Remove { tag, link, member } => {
+                if let Some(room) = self.rooms.get_mut(&tag) {
+                    room.remove(link, member);
+                }
+                self.settle(tag);
+            }
+            Control::Close { tag, link } => {
+                self.close(tag, link);
+                self.settle(tag);
+            }
+        }
+    }
+
+    fn take(&mut self, packet: Packet) {
+        packet.waiting.fetch_sub(1, Ordering::Relaxed);
+        let Packet { tag, link, from, delivery, sequence, payload, .. } = packet;
+        let sent = match self.rooms.get_mut(&tag) {
+            Some(room) => room.send(link, from, delivery, sequence, payload),
+            None => Err(SendError::NoSeat),
+        };
+        match sent {
+            Ok(()) => self.counters.packets_in.add(1),
+            Err(error) => self.counters.refused(error),
+        }
+        self.schedule(tag);
+    }
+
+    fn close(&mut self, tag: Tag, link: LinkId) {
+        if let Some(room) = self.rooms.get_mut(&tag) {
+            room.close_link(link);
+        }
+    }
+
+    /// After members may have changed: forgets an empty room, else sees to its next tick, and counts.
+    fn settle(&mut self, tag: Tag) {
+        if let Some(room) = self.rooms.get(&tag).filter(|room| room.is_empty()) {
+            self.tags.remove(room.id());
+            self.rooms.remove(&tag);
+        }
+        self.schedule(tag);
+        self.count(tag);
+    }
+
+    fn schedule(&mut self, tag: Tag) {
+        let now = self.host.monotonic();
+        let due = self.rooms.get(&tag).and_then(|room| room.next_tick(now));
+        let Some(due) = due else { return };
+        if self.scheduled.insert(tag) {
+            self.due.push(Reverse((due, tag)));
+        }
+    }
+
+    fn tick_due(&mut self) {
+        let now = self.host.monotonic();
+        while let Some(&Reverse((due, tag))) = self.due.peek() {
+            if due > now {
+                return;
+            }
+            self.due.pop();
+            self.scheduled.remove(&tag);
+            let Some(room) = self.rooms.get_mut(&tag) else { continue };
+            let report = room.tick(now);
+            self.counters.ticked(report);
+            if report.gone > 0 {
+                self.settle(tag);
+            }
+        }
+    }
+
+    fn room_named(&mut self, id: RoomId) -> Tag {
+        if let Some(tag) = self.tags.get(&id) {
+            return *tag;
+        }
+        // Counting up keeps a tag from returning for as long as four thousand million rooms of this shard take.
+        let tag = Tag(self.next_tag);
+        self.next_tag = self.next_tag.wrapping_add(self.tag_step);
+        self.tags.insert(id.clone(), tag);
+        self.rooms.insert(tag, Room::new(id, tag, self.max_members));
+        tag
+    }
+
+    /// Follows the sizes of rooms in the counters.
+    fn count(&mut self, tag: Tag) {
+        let members = self.rooms.get(&tag).map(Room::members);
+        let counted = match members {
+            Some(members) => self.counted.insert(tag, members),
+            None => self.counted.remove(&tag),
+        };
+        let (rooms, seats) = (&self.counters.rooms, &self.counters.seats);
+        rooms.add(u64::from(members.is_some()));
+        rooms.subtract(u64::from(counted.is_some()));
+        seats.add(members.unwrap_or(0) as u64);
+        seats.subtract(counted.unwrap_or(0) as u64);
+    }
+}

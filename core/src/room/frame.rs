@@ -1,0 +1,132 @@
+//! What leaves a room, and the trait that takes it.
+
+use super::{SendError, Sender};
+use atoll_proto::datagram::{Alias, Entry, Sequence, Tag, encode_chunks};
+use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
+
+/// A transport connection as a room sees it: frames go out, "I am behind" comes back.
+///
+/// `push` is called on the room's task and must not block: it hands bytes to a connection or a bounded queue.
+pub trait Link: Send + 'static {
+    /// Takes one frame of the room with this tag and tells how the connection fares.
+    fn push(&mut self, tag: Tag, frame: Frame) -> Pressure;
+}
+
+/// How a link fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pressure {
+    /// The frame is on its way.
+    Flowing,
+    /// The connection still holds earlier data; this batch was skipped.
+    Behind,
+    /// The connection has ended, or does not read what it may not miss: the room drops the link.
+    Gone,
+}
+
+/// Something a room tells a link.
+#[derive(Debug, Clone)]
+pub enum Frame {
+    /// Who is in the room.
+    Members(MemberList),
+    /// The news of one tick.
+    Batch(Arc<Batch>),
+    /// A packet of a sender's ordered log.
+    Ordered {
+        /// Who sent it.
+        from: Alias,
+        /// Its place in that sender's log, from 0.
+        number: u64,
+        /// The comms packet.
+        payload: Bytes,
+    },
+    /// One voice frame.
+    Voice {
+        /// Who speaks.
+        from: Alias,
+        /// The speaker's counter.
+        index: Sequence,
+        /// The comms packet.
+        payload: Bytes,
+    },
+    /// A packet of a member behind this link was not taken.
+    Refused {
+        /// Whose it was.
+        from: Alias,
+        /// Why.
+        error: SendError,
+    },
+    /// The room has let go of the link; nothing follows.
+    Closed(CloseReason),
+}
+
+/// Who is in a room. A link hears one snapshot, then changes.
+#[derive(Debug, Clone)]
+pub enum MemberList {
+    /// Everybody, the link's own members included.
+    Snapshot {
+        /// The alias of the link's own seat; none for a bridge without members.
+        own: Option<Alias>,
+        /// All members in order of joining.
+        members: Arc<[(Alias, Sender)]>,
+    },
+    /// What changed since the last frame of this kind.
+    Change {
+        /// Who came.
+        joined: Arc<[(Alias, Sender)]>,
+        /// Who left. Their aliases do not return in this incarnation of the room.
+        left: Arc<[Alias]>,
+    },
+}
+
+/// Why a room lets go of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Another session of the same address took a seat here.
+    Kicked,
+    /// A new connection of the same session took over the seat.
+    Reseated,
+}
+
+/// The news of one tick of a room, shared by all its links.
+#[derive(Debug)]
+pub struct Batch {
+    tag: Tag,
+    entries: Vec<Entry>,
+    webtransport: OnceLock<Vec<Bytes>>,
+}
+
+/// How a link wants a batch encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Datagrams of `atoll/1`, each behind [`WEBTRANSPORT_PREFIX`]; raw QUIC sends what follows the prefix.
+    WebTransport,
+}
+
+/// What WebTransport puts before a datagram of the first session of a connection: its quarter stream id, 0.
+pub const WEBTRANSPORT_PREFIX: [u8; 1] = [0];
+
+impl Batch {
+    pub(super) fn new(tag: Tag, entries: Vec<Entry>) -> Self {
+        Self { tag, entries, webtransport: OnceLock::new() }
+    }
+
+    /// The room's tag.
+    pub fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    /// Every sender's news, in order of arrival of each sender's first. A receiver skips its own alias.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The batch in bytes, encoded once however many links ask.
+    pub fn encoded(&self, format: Format) -> &[Bytes] {
+        match format {
+            Format::WebTransport => {
+                self.webtransport.get_or_init(|| encode_chunks(&WEBTRANSPORT_PREFIX, self.tag, &self.entries))
+            }
+        }
+    }
+}

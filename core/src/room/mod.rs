@@ -1,0 +1,88 @@
+//! Rooms: where packets flow between the members of an island, or of a named place.
+//!
+//! Sans-I/O: a [`Room`] is fed with packets and ticked by its owner, and pushes frames to its [`Link`]s. It reads no
+//! packet beyond what [`atoll_proto::peek`] tells, and re-encodes none.
+//!
+//! The cost of broadcasting is per packet sent and per wake-up, not per message (measured: 7 to 11 us of CPU for each
+//! datagram sent at once, below 1 us an update when a tick carries a hundred). So a room collects what its members send
+//! and pushes one shared [`Batch`] per tick to everybody.
+
+mod frame;
+mod outbox;
+#[expect(clippy::module_inception, reason = "the folder and the type have the field's word for it")]
+mod room;
+
+pub use frame::{Batch, CloseReason, Format, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PREFIX};
+pub use room::{JoinError, Joined, Room, SendError, TickReport};
+
+use atoll_proto::Address;
+use std::fmt;
+use std::sync::Arc;
+
+/// The name of a room: an island's id, or the name of a fixed-adapter room.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomId(Arc<str>);
+
+impl RoomId {
+    /// The room with this name.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RoomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whose packets they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Sender {
+    /// A logged-in peer.
+    Peer(Address),
+    /// A third-party server, by its name.
+    Server(Arc<str>),
+}
+
+impl fmt::Display for Sender {
+    /// A peer's address, or `server:<name>`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer(address) => address.fmt(f),
+            Self::Server(name) => write!(f, "server:{name}"),
+        }
+    }
+}
+
+/// What a sender asks of the room for a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// The latest counts: an unsent older one of the same sender and packet kind is replaced.
+    Update,
+    /// Every one is passed on, no order promised.
+    Event,
+    /// Every one, in the order sent.
+    Ordered,
+    /// At once, and never late.
+    Voice,
+}
+
+/// Tells one login of an address from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(pub u64);
+
+/// One connection of a room to the outside, unique within the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub(crate) u32);
