@@ -1,0 +1,138 @@
+//! What was heard and not taken yet: bounded, in order, old packets first to go.
+
+use crate::closed::Closed;
+use crate::event::{Event, Packet};
+use std::collections::VecDeque;
+
+/// Most control events that wait. They are never dropped: when one more comes, the session ends.
+const MAX_CONTROL: usize = 1024;
+
+/// Events in the order they were learnt.
+///
+/// Packets and control events are kept apart, each with its number in the common order, so that the oldest packet is
+/// found at once.
+#[derive(Debug)]
+pub(crate) struct EventQueue {
+    packets: VecDeque<(u64, Packet)>,
+    control: VecDeque<(u64, Event)>,
+    closed: Option<Closed>,
+    next: u64,
+    capacity: usize,
+}
+
+/// A control event found no room.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl EventQueue {
+    /// An empty queue for at most `capacity` packets, at least one.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { packets: VecDeque::new(), control: VecDeque::new(), closed: None, next: 0, capacity: capacity.max(1) }
+    }
+
+    /// Adds a packet. True when the oldest one had to go for it.
+    pub(crate) fn push_packet(&mut self, packet: Packet) -> bool {
+        let full = self.packets.len() >= self.capacity;
+        if full {
+            self.packets.pop_front();
+        }
+        let number = self.number();
+        self.packets.push_back((number, packet));
+        full
+    }
+
+    /// Adds an event that must not be lost.
+    pub(crate) fn push_control(&mut self, event: Event) -> Result<(), Full> {
+        if self.control.len() >= MAX_CONTROL {
+            return Err(Full);
+        }
+        let number = self.number();
+        self.control.push_back((number, event));
+        Ok(())
+    }
+
+    /// Ends the queue: `why` comes after everything else, and again for ever. The first reason stays.
+    pub(crate) fn close(&mut self, why: Closed) {
+        self.closed.get_or_insert(why);
+    }
+
+    /// Why the queue ended, if it did.
+    pub(crate) fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
+    }
+
+    /// The oldest event.
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        let control = self.control.front().map_or(u64::MAX, |(number, _)| *number);
+        let packet = self.packets.front().map_or(u64::MAX, |(number, _)| *number);
+        if control < packet {
+            return self.control.pop_front().map(|(_, event)| event);
+        }
+        if let Some((_, packet)) = self.packets.pop_front() {
+            return Some(Event::Packet(packet));
+        }
+        self.closed.clone().map(Event::Closed)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atoll_proto::datagram::{Alias, Kind, Sequence};
+    use bytes::Bytes;
+
+    fn packet(sequence: u16) -> Packet {
+        let (kind, payload) = (Kind::Event, Bytes::new());
+        Packet { alias: Alias(1), name: None, kind, sequence: Sequence(sequence), payload }
+    }
+
+    fn nobody_moved() -> Event {
+        Event::MembersChanged { joined: Vec::new(), left: Vec::new() }
+    }
+
+    #[test]
+    fn the_oldest_packets_make_room_and_control_events_keep_their_place() {
+        let mut queue = EventQueue::new(3);
+        assert!(!queue.push_packet(packet(1)));
+        queue.push_control(nobody_moved()).unwrap();
+        let dropped: Vec<_> = (2..=5).map(|sequence| queue.push_packet(packet(sequence))).collect();
+        assert_eq!(dropped, [false, false, true, true]);
+        queue.push_control(nobody_moved()).unwrap();
+        assert_eq!(queue.pop(), Some(nobody_moved()));
+        for sequence in 3..=5 {
+            assert_eq!(queue.pop(), Some(Event::Packet(packet(sequence))));
+        }
+        assert_eq!(queue.pop(), Some(nobody_moved()));
+        assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn control_events_are_refused_rather_than_dropped() {
+        let mut queue = EventQueue::new(1);
+        for _ in 0..MAX_CONTROL {
+            queue.push_control(nobody_moved()).unwrap();
+        }
+        assert_eq!(queue.push_control(nobody_moved()), Err(Full));
+        queue.push_packet(packet(1));
+        queue.close(Closed::Lagged);
+        let kept = std::iter::from_fn(|| queue.pop().filter(|event| *event == nobody_moved())).count();
+        assert_eq!(kept, MAX_CONTROL);
+    }
+
+    #[test]
+    fn the_end_comes_last_and_stays() {
+        let mut queue = EventQueue::new(4);
+        queue.push_packet(packet(1));
+        queue.close(Closed::TimedOut);
+        queue.close(Closed::Local);
+        assert_eq!(queue.pop(), Some(Event::Packet(packet(1))));
+        for _ in 0..2 {
+            assert_eq!(queue.pop(), Some(Event::Closed(Closed::TimedOut)));
+        }
+    }
+}
