@@ -1,0 +1,47 @@
+// Why a session ended, and what to do about it: the close codes of atoll/1.
+
+/** What a client should do after a close: connect again, connect to another edge, or stop. */
+export type Retry = "retry" | "retry elsewhere" | "do not retry";
+
+/** How a session ended. */
+export interface Closed {
+  /** The edge's close code; `null` when the connection was lost without one. */
+  code: number | null;
+  /** The code's name, `connection_lost` without a code, `unknown` for one that this version does not know. */
+  name: string;
+  /** For a person to read; may be empty. */
+  reason: string;
+  retry: Retry;
+}
+
+/** The client itself ended the session. */
+export const CLOSED = 0;
+/** The address logged in elsewhere. */
+export const KICKED = 4002;
+/** No welcome in time. */
+export const LOGIN_TIMEOUT = 4003;
+/** A frame or message that cannot be read. */
+export const MALFORMED = 4006;
+
+const CODES: Readonly<Record<number, readonly [name: string, retry: Retry]>> = {
+  [CLOSED]: ["closed", "do not retry"],
+  4000: ["shutting_down", "retry"],
+  4001: ["internal", "retry"],
+  [KICKED]: ["kicked", "do not retry"],
+  [LOGIN_TIMEOUT]: ["login_timeout", "retry"],
+  4004: ["not_found", "do not retry"],
+  4005: ["unsupported_protocol", "do not retry"],
+  [MALFORMED]: ["malformed", "do not retry"],
+  4007: ["too_large", "do not retry"],
+  4008: ["unexpected_message", "do not retry"],
+  4009: ["unauthorized", "do not retry"],
+  4010: ["too_slow", "retry"],
+  4011: ["overloaded", "retry elsewhere"],
+};
+
+/** What a close code says; `null` for a connection lost without one. */
+export function describeClose(code: number | null, reason: string): Closed {
+  if (code === null) return { code, name: "connection_lost", reason, retry: "retry" };
+  const [name, retry] = CODES[code] ?? ["unknown", "retry"];
+  return { code, name, reason, retry };
+}

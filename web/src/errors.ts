@@ -1,0 +1,56 @@
+// What can go wrong, one class for each operation.
+import type { Closed } from "./close.js";
+
+/**
+ * Why `connect` failed.
+ * - `unsupported`: this environment has no WebTransport;
+ * - `discovery`: the edge's `/about` could not be read, or names no WebTransport;
+ * - `sign`: the caller's `sign` failed;
+ * - `timeout`: no welcome in time;
+ * - `closed`: the edge refused or the connection was lost; `closed` tells more.
+ */
+export type ConnectErrorKind = "unsupported" | "discovery" | "sign" | "timeout" | "closed";
+
+/** `connect` failed. */
+export class ConnectError extends Error {
+  override readonly name = "ConnectError";
+  readonly kind: ConnectErrorKind;
+  /** How the edge ended the session, when it did. */
+  readonly closed: Closed | null;
+
+  constructor(kind: ConnectErrorKind, message: string, options: { closed?: Closed; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.kind = kind;
+    this.closed = options.closed ?? null;
+  }
+}
+
+/**
+ * Why something was not sent.
+ * - `not_seated`: the client is in no island yet;
+ * - `payload_too_large`: above `limits.maxPayloadBytes`;
+ * - `invalid_position`: not finite, or further than 1,000 km away;
+ * - `closed`: the session has ended.
+ */
+export type SendErrorKind = "not_seated" | "payload_too_large" | "invalid_position" | "closed";
+
+/** Something was not sent. */
+export class SendError extends Error {
+  override readonly name = "SendError";
+  readonly kind: SendErrorKind;
+
+  constructor(kind: SendErrorKind, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** Names of the codes in the edge's `error` messages (`ErrorCode` in atoll.proto). */
+export const ERROR_CODES: Readonly<Record<number, string>> = {
+  1: "INVALID_POSITION",
+  2: "PAYLOAD_TOO_LARGE",
+  3: "MALFORMED_DATAGRAM",
+  4: "NO_SEAT",
+  5: "TOO_FAST",
+  6: "UNSUPPORTED",
+};

@@ -1,0 +1,245 @@
+// The control messages of atoll/1, as atoll.proto and archipelago.proto define them: what a client
+// sends is only written here, what the edge sends is only read.
+import { Reader, Writer } from "./protobuf.js";
+
+/** A place, in metres. */
+export interface Position {
+  x: number;
+  y: number;
+  z: number;
+}
+
+/** A client's message. */
+export type ClientMessage =
+  | { case: "challengeRequest"; address: string }
+  | { case: "login"; authChainJson: string; schemes: string[] }
+  | { case: "heartbeat"; position: Position; desiredRoom?: string };
+
+/** What the edge accepts from a client. */
+export interface Limits {
+  /** Largest control message, in bytes. */
+  maxMessageBytes: number;
+  /** Largest payload of a datagram, in bytes. */
+  maxPayloadBytes: number;
+  /** How often a heartbeat is expected, in milliseconds. */
+  heartbeatIntervalMs: number;
+}
+
+/** One member of a room. */
+export interface Member {
+  alias: number;
+  /** Address, lower-case, or `server:<name>`. */
+  name: string;
+}
+
+/** An island as archipelago announced it. */
+export interface IslandAnnouncement {
+  islandId: string;
+  connStr: string;
+  fromIslandId: string | null;
+  /** Where everybody stood at the last flush. */
+  peers: Map<string, Position>;
+}
+
+/** A message of the edge. `unknown` is one that a later version of the protocol added. */
+export type ServerMessage =
+  | { case: "challengeResponse"; challengeToSign: string; alreadyConnected: boolean }
+  | { case: "welcome"; peerId: string; limits: Limits }
+  | { case: "islandChanged"; island: IslandAnnouncement; tag: number; alias: number; members: Member[] }
+  | { case: "membersChanged"; tag: number; joined: Member[]; left: number[] }
+  | { case: "kicked" }
+  | { case: "error"; code: number; reason: string; count: number }
+  | { case: "unknown" };
+
+/** The bytes of a message to the edge, without its length. */
+export function encodeClientMessage(message: ClientMessage): Uint8Array<ArrayBuffer> {
+  const out = new Writer();
+  switch (message.case) {
+    case "challengeRequest":
+      return out.message(1, new Writer().text(1, message.address).finish()).finish();
+    case "login":
+      return out.message(2, encodeLogin(message.authChainJson, message.schemes)).finish();
+    case "heartbeat":
+      return out.message(3, encodeHeartbeat(message.position, message.desiredRoom)).finish();
+  }
+}
+
+/** Reads a message of the edge. Throws `DecodeError`. Fields that are not known are passed over. */
+export function decodeServerMessage(bytes: Uint8Array): ServerMessage {
+  const reader = new Reader(bytes);
+  let message: ServerMessage = { case: "unknown" };
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    const decode = SERVER_CASES[field];
+    if (decode === undefined) reader.skip();
+    else message = decode(reader.bytes());
+  }
+  return message;
+}
+
+const SERVER_CASES: Readonly<Record<number, (bytes: Uint8Array) => ServerMessage>> = {
+  1: decodeChallengeResponse,
+  2: decodeWelcome,
+  3: decodeIslandChanged,
+  4: decodeMembersChanged,
+  6: decodeKicked,
+  7: decodeError,
+};
+
+function encodeLogin(authChainJson: string, schemes: string[]): Uint8Array {
+  const capabilities = new Writer();
+  for (const scheme of schemes) capabilities.text(1, scheme);
+  const out = new Writer().message(1, new Writer().text(1, authChainJson).finish());
+  if (schemes.length > 0) out.message(8, capabilities.finish());
+  return out.finish();
+}
+
+function encodeHeartbeat(position: Position, desiredRoom: string | undefined): Uint8Array {
+  const place = new Writer().float(1, position.x).float(2, position.y).float(3, position.z);
+  const out = new Writer().message(1, place.finish());
+  // An optional field: an empty text is not the same as none.
+  if (desiredRoom !== undefined) out.message(2, new TextEncoder().encode(desiredRoom));
+  return out.finish();
+}
+
+/** Calls `visit` for each field; `visit` answers whether it read the value, and what it did not read is passed over. */
+function eachField(bytes: Uint8Array, visit: (field: number, reader: Reader) => boolean): void {
+  const reader = new Reader(bytes);
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (!visit(field, reader)) reader.skip();
+  }
+}
+
+function decodeChallengeResponse(bytes: Uint8Array): ServerMessage {
+  let challengeToSign = "";
+  let alreadyConnected = false;
+  eachField(bytes, (field, reader) => {
+    if (field === 1) challengeToSign = reader.text();
+    else if (field === 2) alreadyConnected = reader.uint32() !== 0;
+    else return false;
+    return true;
+  });
+  return { case: "challengeResponse", challengeToSign, alreadyConnected };
+}
+
+function decodeWelcome(bytes: Uint8Array): ServerMessage {
+  let peerId = "";
+  const limits: Limits = { maxMessageBytes: 0, maxPayloadBytes: 0, heartbeatIntervalMs: 0 };
+  eachField(bytes, (field, reader) => {
+    if (field === 1) {
+      eachField(reader.bytes(), (inner, welcome) => {
+        if (inner !== 1) return false;
+        peerId = welcome.text();
+        return true;
+      });
+    } else if (field === 2) decodeLimits(reader.bytes(), limits);
+    else return false;
+    return true;
+  });
+  return { case: "welcome", peerId, limits };
+}
+
+function decodeLimits(bytes: Uint8Array, limits: Limits): void {
+  eachField(bytes, (field, reader) => {
+    if (field === 1) limits.maxMessageBytes = reader.uint32();
+    else if (field === 2) limits.maxPayloadBytes = reader.uint32();
+    else if (field === 3) limits.heartbeatIntervalMs = reader.uint32();
+    else return false;
+    return true;
+  });
+}
+
+function decodeIslandChanged(bytes: Uint8Array): ServerMessage {
+  const island: IslandAnnouncement = { islandId: "", connStr: "", fromIslandId: null, peers: new Map() };
+  const members: Member[] = [];
+  let tag = 0;
+  let alias = 0;
+  eachField(bytes, (field, reader) => {
+    if (field === 1) decodeAnnouncement(reader.bytes(), island);
+    else if (field === 2) tag = reader.fixed32();
+    else if (field === 3) alias = reader.uint32();
+    else if (field === 4) members.push(decodeMember(reader.bytes()));
+    else return false;
+    return true;
+  });
+  return { case: "islandChanged", island, tag, alias, members };
+}
+
+function decodeAnnouncement(bytes: Uint8Array, island: IslandAnnouncement): void {
+  eachField(bytes, (field, reader) => {
+    if (field === 1) island.islandId = reader.text();
+    else if (field === 2) island.connStr = reader.text();
+    else if (field === 3) island.fromIslandId = reader.text();
+    else if (field === 4) decodePeer(reader.bytes(), island.peers);
+    else return false;
+    return true;
+  });
+}
+
+function decodePeer(bytes: Uint8Array, peers: Map<string, Position>): void {
+  let address = "";
+  let position: Position = { x: 0, y: 0, z: 0 };
+  eachField(bytes, (field, reader) => {
+    if (field === 1) address = reader.text();
+    else if (field === 2) position = decodePosition(reader.bytes());
+    else return false;
+    return true;
+  });
+  peers.set(address, position);
+}
+
+function decodePosition(bytes: Uint8Array): Position {
+  const position = { x: 0, y: 0, z: 0 };
+  eachField(bytes, (field, reader) => {
+    if (field === 1) position.x = reader.coordinate();
+    else if (field === 2) position.y = reader.coordinate();
+    else if (field === 3) position.z = reader.coordinate();
+    else return false;
+    return true;
+  });
+  return position;
+}
+
+function decodeMembersChanged(bytes: Uint8Array): ServerMessage {
+  const joined: Member[] = [];
+  const left: number[] = [];
+  let tag = 0;
+  eachField(bytes, (field, reader) => {
+    if (field === 1) tag = reader.fixed32();
+    else if (field === 2) joined.push(decodeMember(reader.bytes()));
+    else if (field === 3) left.push(...reader.packedUint32());
+    else return false;
+    return true;
+  });
+  return { case: "membersChanged", tag, joined, left };
+}
+
+function decodeMember(bytes: Uint8Array): Member {
+  const member: Member = { alias: 0, name: "" };
+  eachField(bytes, (field, reader) => {
+    if (field === 1) member.alias = reader.uint32();
+    else if (field === 2) member.name = reader.text();
+    else return false;
+    return true;
+  });
+  return member;
+}
+
+function decodeKicked(bytes: Uint8Array): ServerMessage {
+  // The one reason there is, a new session, is also the default value.
+  eachField(bytes, () => false);
+  return { case: "kicked" };
+}
+
+function decodeError(bytes: Uint8Array): ServerMessage {
+  let code = 0;
+  let reason = "";
+  let count = 0;
+  eachField(bytes, (field, reader) => {
+    if (field === 1) code = reader.uint32();
+    else if (field === 2) reason = reader.text();
+    else if (field === 3) count = reader.uint32();
+    else return false;
+    return true;
+  });
+  return { case: "error", code, reason, count };
+}
