@@ -86,3 +86,6 @@ pub struct SessionId(pub u64);
 /// One connection of a room to the outside, unique within the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub(crate) u32);
+
+#[cfg(test)]
+mod tests;

@@ -49,8 +49,7 @@ impl Engine {
         let places = self.peers.places();
         let island = self.islands.at_mut(slot);
         island.bounds = Bounds::around(&island.members, places);
-        let Some(groups) =
-            self.grouper.split(&island.members, places, &island.bounds, self.settings.leave_distance)
+        let Some(groups) = self.grouper.split(&island.members, places, &island.bounds, self.settings.leave_distance)
         else {
             return;
         };

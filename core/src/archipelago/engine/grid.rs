@@ -176,7 +176,8 @@ mod tests {
                     .collect();
                 found.sort_unstable();
                 found.dedup();
-                let expected: Vec<u32> = (0..).zip(&places).filter(|(_, there)| near(there)).map(|(at, _)| at).collect();
+                let expected: Vec<u32> =
+                    (0..).zip(&places).filter(|(_, there)| near(there)).map(|(at, _)| at).collect();
                 assert_eq!(found, expected);
             }
         }
@@ -192,20 +193,19 @@ mod tests {
 
     #[test]
     fn cells_chosen_to_collide_do_not_under_another_key() {
-        // Ten thousand cells far apart that all share a bucket under key 1.
+        // Cells far apart that all share a bucket under key 1, in a table for ten thousand.
         let target = grid(&vec![Place::default(); 10_000], 1);
         let wanted = target.around(Place::default())[4];
-        let candidates = (-3000..3000).flat_map(|x| (-3000..3000).map(move |z| (f64::from(x), f64::from(z))));
+        let candidates = (-1000..1000).flat_map(|x| (-1000..1000).map(move |z| (f64::from(x), f64::from(z))));
         let places: Vec<Place> = candidates
             .map(|(x, z)| Place { x: x * 128.2, z: z * 128.2 })
             .filter(|&place| target.around(place)[4] == wanted)
-            .take(1000)
             .collect();
-        assert_eq!(places.len(), 1000);
+        assert!(places.len() > 60, "{}", places.len());
         let fullest = |key| {
             let grid = grid(&places, key);
             places.iter().map(|&place| grid.items(grid.around(place)[4]).len()).max()
         };
-        assert!(fullest(2) < Some(16), "{:?}", fullest(2));
+        assert!(fullest(2) < Some(8), "{:?}", fullest(2));
     }
 }

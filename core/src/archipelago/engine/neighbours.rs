@@ -110,7 +110,7 @@ impl Engine {
         let reach = self.squared_join();
         one.members.iter().any(|&here| {
             let here = places[here as usize];
-            other.members.iter().any(|&there| here.squared_distance(places[there as usize]) <= reach)
+            other.members.iter().any(|&there| here.is_within(places[there as usize], reach))
         })
     }
 

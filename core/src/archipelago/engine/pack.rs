@@ -62,7 +62,7 @@ impl Engine {
             for bucket in self.neighbours.grid.around(place) {
                 for index in 0..self.neighbours.grid.items(bucket).len() {
                     let item = self.neighbours.grid.items(bucket)[index];
-                    if !(place.squared_distance(item.place) <= reach) {
+                    if !place.is_within(item.place, reach) {
                         continue;
                     }
                     let other = self.neighbours.now(item.island);

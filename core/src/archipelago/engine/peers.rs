@@ -155,4 +155,9 @@ impl Place {
         let z = other.z - self.z;
         x * x + z * z
     }
+
+    /// Whether the distance is at most the reach, given as its square. NaN is near nothing.
+    pub(super) fn is_within(self, other: Self, squared_reach: f64) -> bool {
+        self.squared_distance(other) <= squared_reach
+    }
 }

@@ -103,7 +103,7 @@ impl Grouper {
         let mut alive = 0;
         for (index, &slot) in members.iter().enumerate() {
             let place = places[slot as usize];
-            let near = |other: usize| place.squared_distance(places[members[other] as usize]) <= squared_reach;
+            let near = |other: usize| place.is_within(places[members[other] as usize], squared_reach);
             self.touched.clear();
             match &cells {
                 None => {

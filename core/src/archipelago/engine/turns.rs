@@ -118,7 +118,7 @@ impl Engine {
         while reader.next < items {
             let item = self.neighbours.grid.items(reader.bucket)[reader.next];
             reader.next += 1;
-            if !(place.squared_distance(item.place) <= reach) || item.island == island {
+            if !place.is_within(item.place, reach) || item.island == island {
                 continue;
             }
             let other = self.neighbours.now(item.island);

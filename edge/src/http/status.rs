@@ -1,0 +1,14 @@
+//! The shape of `/status`.
+
+use crate::quic::QuicStatus;
+use atoll_core::region::Status;
+use serde::Serialize;
+
+/// What an edge holds and has done since it started.
+#[derive(Debug, Serialize)]
+pub(super) struct EdgeStatus {
+    pub(super) version: &'static str,
+    pub(super) uptime_seconds: u64,
+    pub(super) region: Status,
+    pub(super) quic: QuicStatus,
+}

@@ -1,0 +1,15 @@
+//! Atoll's edge: the doors to a region, and the process around them.
+//!
+//! [`Edge::start`] opens everything and gives the addresses; [`Edge::close`] ends it in order. The rules are in
+//! `atoll-core`; this crate turns sockets into calls of its region port. It is not for clients: see `atoll-client`.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod http;
+pub mod quic;
+
+mod edge;
+mod host;
+
+pub use edge::{Edge, Options, StartError};
