@@ -1,0 +1,155 @@
+//! A running edge.
+
+use crate::{Peer, within};
+use anyhow::{Context, ensure};
+use atoll_client::raw::Connection;
+use atoll_client::{CertificateDigest, Client, Endpoint, Options, Target, Wallet, Way};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// The binary under test, running. Dropping it kills the process.
+pub struct Edge {
+    process: Child,
+    http: String,
+    quic: String,
+    certificate: CertificateDigest,
+    state: TempDir,
+}
+
+/// `ATOLL_BIN`, else the binary beside the tests in the target directory.
+pub fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("ATOLL_BIN") {
+        return named.into();
+    }
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let beside = test.ancestors().nth(2).expect("tests live in target/<profile>/deps").join("atoll");
+    assert!(beside.exists(), "{} is missing: run tests/run, or cargo build --release first", beside.display());
+    beside
+}
+
+impl Edge {
+    /// Starts an edge at free ports and waits until every door is open.
+    pub async fn start() -> Self {
+        Self::on(tempfile::tempdir().expect("a temporary directory")).await
+    }
+
+    /// Starts an edge whose options all come from the environment.
+    pub async fn start_by_environment() -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(binary());
+        command.env("ATOLL_QUIC", "127.0.0.1:0").env("ATOLL_HTTP", "127.0.0.1:0").env("ATOLL_READY_JSON", "true");
+        command.env("ATOLL_STATE_DIR", state.path()).env("ATOLL_SERVER_NAME", "from-environment");
+        Self::spawn(command, state).await
+    }
+
+    /// Ends this edge and starts another on the same state directory.
+    pub async fn restart(mut self) -> Self {
+        self.terminate().await;
+        within("the end of the edge", self.process.wait()).await.expect("a child's status");
+        Self::on(self.state).await
+    }
+
+    async fn on(state: TempDir) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-json", "--state-dir"]);
+        command.arg(state.path());
+        Self::spawn(command, state).await
+    }
+
+    async fn spawn(mut command: Command, state: TempDir) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+        let mut process = command.spawn().expect("the binary starts");
+        let stdout = process.stdout.take().expect("its output is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let line = within("the ready line", lines.next_line()).await.expect("readable").expect("one line");
+        let ready: Value = serde_json::from_str(&line).expect("the ready line is JSON");
+        let text = |name: &str| ready[name].as_str().expect("a text").to_owned();
+        let certificate = text("certificate_sha256").parse().expect("a digest");
+        Self { process, http: text("http"), quic: text("quic"), certificate, state }
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub fn http(&self) -> &str {
+        &self.http
+    }
+
+    /// `https://127.0.0.1:<port>`.
+    pub fn quic(&self) -> &str {
+        &self.quic
+    }
+
+    /// Where it keeps its state.
+    pub fn state_dir(&self) -> &std::path::Path {
+        self.state.path()
+    }
+
+    /// Options of a client that believes this edge's certificate.
+    pub fn options(&self) -> Options {
+        Options::pinned(self.certificate)
+    }
+
+    /// A socket for clients of this edge.
+    pub async fn endpoint(&self, way: Way) -> Endpoint {
+        let target = Target::parse(&self.quic, way).expect("the edge's own address");
+        Endpoint::open(&target, &self.options()).await.expect("a socket")
+    }
+
+    /// A logged-in peer with a wallet of its own.
+    pub async fn peer(&self, way: Way) -> Peer {
+        let wallet = Wallet::random().expect("random numbers");
+        Peer::new(self.client_of(&wallet, way).await)
+    }
+
+    /// A client logged in as `wallet`.
+    pub async fn client_of(&self, wallet: &Wallet, way: Way) -> Client {
+        let target = Target::parse(&self.quic, way).expect("the edge's own address");
+        Client::connect(&target, wallet, &self.options()).await.expect("a login")
+    }
+
+    /// A connection that has said nothing yet.
+    pub async fn raw(&self, way: Way) -> Connection {
+        self.endpoint(way).await.connect_raw().await.expect("a connection")
+    }
+
+    /// The status code and the body of a GET.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        within("an HTTP answer", get(&self.http, path)).await.expect("an HTTP answer")
+    }
+
+    /// `/status` as JSON.
+    pub async fn status(&self) -> Value {
+        let (code, body) = self.get("/status").await;
+        assert_eq!(code, 200);
+        serde_json::from_str(&body).expect("/status is JSON")
+    }
+
+    /// Asks the process to end, without waiting.
+    pub async fn terminate(&self) {
+        let id = self.process.id().expect("the process runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits for the end of the process.
+    pub async fn ended(mut self) -> ExitStatus {
+        within("the end of the edge", self.process.wait()).await.expect("a child's status")
+    }
+}
+
+async fn get(http: &str, path: &str) -> anyhow::Result<(u16, String)> {
+    let authority = http.strip_prefix("http://").context("an http URL")?;
+    let mut stream = TcpStream::connect(authority).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("a head and a body")?;
+    ensure!(head.to_lowercase().contains("content-length"), "read by length, so that it is whole: {head}");
+    let code = head.split(' ').nth(1).context("a status line")?.parse()?;
+    Ok((code, body.to_owned()))
+}

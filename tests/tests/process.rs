@@ -1,0 +1,124 @@
+//! The process: HTTP, options, shutting down, and the bots.
+
+use atoll_client::{Discovery, Event, Position, Way};
+use atoll_proto::close::CloseCode;
+use atoll_tests::{Edge, binary, eventually, within};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_tells_where_the_doors_are() {
+    let edge = Edge::start().await;
+    assert_eq!(edge.get("/health/live").await, (200, "alive".to_owned()));
+    assert_eq!(edge.get("/health/ready").await, (200, "ready".to_owned()));
+    assert_eq!(edge.get("/nowhere").await.0, 404);
+
+    let (code, about) = edge.get("/about").await;
+    let about: Value = serde_json::from_str(&about).unwrap();
+    assert_eq!(code, 200);
+    assert_eq!(about["comms"]["protocol"], "v3");
+    let atoll = &about["comms"]["atoll"];
+    assert_eq!(atoll["webtransport"], format!("{}/atoll", edge.quic()));
+    assert_eq!(atoll["protocol"], "atoll.1");
+    assert_eq!(atoll["limits"]["maxPayloadBytes"], 1100);
+    let (code, hash) = edge.get("/certificate.sha256").await;
+    assert_eq!((code, atoll["certificateSha256"].as_str()), (200, Some(&*hash)));
+    assert_eq!(hash.len(), 64);
+
+    let found = Discovery::of(edge.http()).await.unwrap();
+    assert_eq!(format!("https://{}", found.quic), edge.quic());
+
+    let (code, page) = edge.get("/").await;
+    assert_eq!((code, page.as_str()), (200, include_str!("../../web/dist/index.html")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_and_its_private_key_stay_between_starts() {
+    use std::os::unix::fs::PermissionsExt;
+    let edge = Edge::start().await;
+    let hash = edge.get("/certificate.sha256").await.1;
+    let kept: Vec<_> = std::fs::read_dir(edge.state_dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!kept.is_empty());
+    for file in kept {
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+    let again = edge.restart().await;
+    assert_eq!(again.get("/certificate.sha256").await.1, hash);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_option_is_an_environment_variable() {
+    let edge = Edge::start_by_environment().await;
+    let about: Value = serde_json::from_str(&edge.get("/about").await.1).unwrap();
+    assert_eq!(about["configurations"]["realmName"], "from-environment");
+    assert!(std::fs::read_dir(edge.state_dir()).unwrap().next().is_some(), "the state directory is used");
+    let mut peer = edge.peer(Way::Quic).await;
+    peer.heartbeat(Position::default());
+    peer.seated(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_tells_everybody_and_ends_in_time() {
+    let edge = Edge::start().await;
+    let peers = [edge.peer(Way::Quic).await, edge.peer(Way::WebTransport).await];
+    let halfway = edge.raw(Way::Quic).await;
+    let started = Instant::now();
+    edge.terminate().await;
+    for mut peer in peers {
+        let why = within("the end of the session", async {
+            loop {
+                if let Event::Closed(why) = peer.next_event().await {
+                    return why;
+                }
+            }
+        })
+        .await;
+        assert_eq!(why.code(), Some(CloseCode::ShuttingDown));
+    }
+    assert_eq!(within("the close", halfway.closed()).await.code(), Some(CloseCode::ShuttingDown));
+    let status = edge.ended().await;
+    assert!(status.success(), "{status}");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_in_use_is_said_and_ends_with_an_error() {
+    let edge = Edge::start().await;
+    let quic = edge.quic().strip_prefix("https://").unwrap();
+    let mut command = Command::new(binary());
+    command.args(["serve", "--http", "127.0.0.1:0", "--quic", quic, "--state-dir"]).arg(edge.state_dir());
+    let output = within("the end of the second edge", command.kill_on_drop(true).output()).await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(error.contains(quic) && error.contains("cannot listen on udp"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_bots_form_an_island_and_hear_each_other() {
+    let edge = Edge::start().await;
+    let mut command = Command::new(binary());
+    command.args(["bots", "--count", "50", "--duration", "8", "--json", "--url", edge.http()]);
+    let output = within("the bots", command.kill_on_drop(true).output()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["joined"], &summary["islands"]), (&50.into(), &1.into()), "{summary}");
+    let (sent, received) = (summary["sent"].as_u64().unwrap(), summary["received"].as_u64().unwrap());
+    // Each update reaches up to 49 others; some are sent before everybody has come.
+    assert!(sent > 500 && received > sent * 10, "{summary}");
+    assert!(summary["latency"]["p99Ms"].as_f64().unwrap() > 0.0, "{summary}");
+    eventually("the last bot's leave", || async {
+        let status = edge.status().await;
+        (status["region"]["sessions"] == 0 && status["region"]["seats"] == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bots_without_an_edge_say_so() {
+    let mut command = Command::new(binary());
+    command.args(["bots", "--count", "1", "--url", "http://127.0.0.1:1"]);
+    let output = within("the bots", command.kill_on_drop(true).output()).await.unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no edge at http://127.0.0.1:1"));
+}

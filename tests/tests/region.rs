@@ -1,0 +1,268 @@
+//! A whole region in virtual time, without a socket: logins, islands, rooms, and what goes over the bus.
+
+use atoll_client::Wallet;
+use atoll_core::archipelago::service::ServiceSettings;
+use atoll_core::bus::{Bus, LocalBus, Message, Pattern, Subject, Subscription};
+use atoll_core::region::{Capabilities, JoinFailed, LoginError, Proof, Region, Seat, Session, SessionEvent, Settings};
+use atoll_core::room::{Delivery, Frame, Link, MemberList, Pressure};
+use atoll_core::{Host, archipelago};
+use atoll_proto::archipelago::{Heartbeat, IslandChangedMessage, Position};
+use atoll_proto::datagram::{Alias, Sequence, Tag};
+use bytes::Bytes;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+const NOW: u64 = 1_700_000_000_000;
+
+/// Tokio's clock, which these tests hold still, and a counter for randomness.
+struct TestHost {
+    started: Instant,
+    drawn: AtomicU64,
+}
+
+impl Host for TestHost {
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn unix_millis(&self) -> u64 {
+        NOW + self.monotonic().as_millis() as u64
+    }
+
+    fn random(&self, out: &mut [u8]) {
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        out.iter_mut().rev().zip(drawn.iter().rev()).for_each(|(to, from)| *to = *from);
+    }
+}
+
+fn region(bus: Arc<LocalBus>) -> Region {
+    let host = Arc::new(TestHost { started: Instant::now(), drawn: AtomicU64::new(0) });
+    let settings = Settings {
+        server_name: "test".parse().unwrap(),
+        shards: 2,
+        max_sessions: 1000,
+        max_room_members: 200,
+        max_verifications: 4,
+        heartbeat_interval: Duration::from_secs(1),
+        archipelago: Some(ServiceSettings {
+            engine: archipelago::Settings::default(),
+            flush_interval: Duration::from_secs(2),
+            peer_timeout: Duration::from_secs(60),
+        }),
+    };
+    Region::start(settings, host, bus)
+}
+
+fn wallet(number: u16) -> Wallet {
+    let mut key = [1; 32];
+    key[..2].copy_from_slice(&number.to_be_bytes());
+    let mut ephemeral = key;
+    ephemeral[31] = 2;
+    Wallet::from_keys(key, ephemeral).unwrap()
+}
+
+async fn log_in(region: &Region, wallet: &Wallet) -> Result<Session, LoginError> {
+    let challenge = region.challenge();
+    let expiration = SystemTime::UNIX_EPOCH + Duration::from_millis(NOW) + Duration::from_secs(3600);
+    let auth_chain_json = wallet.sign(challenge.as_str(), expiration);
+    let capabilities = Capabilities { schemes: vec![Capabilities::QUIC.to_owned()] };
+    region.login(Proof::SignedChallenge { challenge, auth_chain_json }, capabilities).await
+}
+
+fn heartbeat(x: f32) -> Heartbeat {
+    Heartbeat { position: Some(Position { x, y: 0.0, z: 0.0 }), desired_room: None }
+}
+
+async fn island_of(session: &mut Session) -> IslandChangedMessage {
+    match session.next_event().await {
+        Some(SessionEvent::IslandChanged(island)) => island,
+        other => panic!("{other:?} instead of an island"),
+    }
+}
+
+/// Counts what it hears of others.
+#[derive(Clone, Default)]
+struct Ear {
+    own: Arc<Mutex<Option<Alias>>>,
+    heard: Arc<AtomicUsize>,
+    members: Arc<AtomicUsize>,
+}
+
+impl Link for Ear {
+    fn push(&mut self, _tag: Tag, frame: Frame) -> Pressure {
+        match frame {
+            Frame::Members(MemberList::Snapshot { own, members }) => {
+                *self.own.lock().unwrap() = own;
+                self.members.store(members.len(), Ordering::Relaxed);
+            }
+            Frame::Members(MemberList::Change { joined, left }) => {
+                self.members.fetch_add(joined.len(), Ordering::Relaxed);
+                self.members.fetch_sub(left.len(), Ordering::Relaxed);
+            }
+            Frame::Batch(batch) => {
+                let own = *self.own.lock().unwrap();
+                let foreign = batch.entries().iter().filter(|entry| Some(entry.alias) != own).count();
+                self.heard.fetch_add(foreign, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        Pressure::Flowing
+    }
+}
+
+async fn take_seat(region: &Region, session: &Session) -> (Seat, Ear) {
+    let ear = Ear::default();
+    let grant = region.grant(session).expect("the session stands in an island");
+    (region.join(grant, Box::new(ear.clone())).await.unwrap(), ear)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_peers_in_twenty_islands_hear_their_own_island_only() {
+    let region = region(Arc::default());
+    let mut sessions = Vec::new();
+    for number in 0..1000u16 {
+        let session = log_in(&region, &wallet(number)).await.unwrap();
+        session.heartbeat(&heartbeat(f32::from(number % 20) * 500.0 + f32::from(number) / 1000.0)).unwrap();
+        sessions.push(session);
+    }
+    assert_eq!(log_in(&region, &wallet(5000)).await.err().unwrap().to_string(), "the region is full");
+
+    let mut seats = Vec::new();
+    for session in &mut sessions {
+        let island = island_of(session).await;
+        assert_eq!(island.peers.len(), 50);
+        assert_eq!(island.conn_str, format!("quic:{}", island.island_id));
+        seats.push(take_seat(&region, session).await);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(seats.iter().all(|(_, ear)| ear.members.load(Ordering::Relaxed) == 50));
+
+    for sequence in 1..=3 {
+        for (seat, _) in &seats {
+            seat.send(Delivery::Event, Sequence(sequence), Bytes::from_static(b"here")).unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let heard: Vec<usize> = seats.iter().map(|(_, ear)| ear.heard.load(Ordering::Relaxed)).collect();
+    assert!(heard.iter().all(|count| *count == 3 * 49), "{heard:?}");
+    let status = region.status();
+    assert_eq!((status.sessions, status.seats, status.rooms), (1000, 1000, 20));
+    assert_eq!((status.packets_in, status.packets_out), (3000, 3000 * 49));
+
+    drop((seats, sessions));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let status = region.status();
+    assert_eq!((status.sessions, status.seats, status.rooms, status.archipelago.peers), (0, 0, 0, 0));
+}
+
+async fn next(subscription: &mut Subscription) -> Message {
+    subscription.next().await.expect("the bus lives")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_documented_subjects_tell_the_life_of_a_peer() {
+    let bus = Arc::new(LocalBus::default());
+    let mut all = bus.subscribe(&[Pattern::new(">").unwrap()], 100);
+    let region = region(Arc::clone(&bus));
+    let mut session = log_in(&region, &wallet(1)).await.unwrap();
+    let address = session.address();
+    session.heartbeat(&heartbeat(8.0)).unwrap();
+    let island = island_of(&mut session).await;
+    assert_eq!(island.from_island_id, None);
+
+    let connect = next(&mut all).await;
+    assert_eq!((connect.subject.as_str(), &connect.payload[..]), (&*format!("peer.{address}.connect"), &b""[..]));
+    let beat = next(&mut all).await;
+    assert_eq!(beat.subject.as_str(), format!("client-proto.peer.{address}.heartbeat"));
+    assert_eq!(atoll_proto::decode::<Heartbeat>(&beat.payload).unwrap(), heartbeat(8.0));
+    let changed = next(&mut all).await;
+    assert_eq!(changed.subject.as_str(), format!("client-proto.{address}.island_changed"));
+    let told: IslandChangedMessage = atoll_proto::decode(&changed.payload).unwrap();
+    assert_eq!(
+        (&told.island_id, &*told.conn_str),
+        (&island.island_id, ""),
+        "the string is the session's edge's to write"
+    );
+    let joined = next(&mut all).await;
+    assert_eq!(joined.subject.as_str(), format!("client-proto.island.{}.peer_join", island.island_id));
+
+    drop(session);
+    assert_eq!(next(&mut all).await.subject.as_str(), format!("peer.{address}.disconnect"));
+    assert_eq!(next(&mut all).await.subject.as_str(), format!("client-proto.island.{}.peer_left", island.island_id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_archipelago_is_followed_and_its_connection_strings_passed_on() {
+    let bus = Arc::new(LocalBus::default());
+    let region = region(Arc::clone(&bus));
+    let mut session = log_in(&region, &wallet(1)).await.unwrap();
+    let told = IslandChangedMessage {
+        island_id: "theirs".to_owned(),
+        conn_str: "livekit:wss://elsewhere.example?access_token=x".to_owned(),
+        ..Default::default()
+    };
+    let subject = Subject::new(&format!("client-proto.{}.island_changed", session.address())).unwrap();
+    bus.publish(Message::new(subject, prost::Message::encode_to_vec(&told))).unwrap();
+    assert_eq!(island_of(&mut session).await, told);
+    assert_eq!(region.grant(&session).unwrap().room().as_str(), "theirs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_ends_with_the_next_island_change_and_with_the_session() {
+    let bus = Arc::new(LocalBus::default());
+    let region = region(Arc::clone(&bus));
+    let mut session = log_in(&region, &wallet(1)).await.unwrap();
+    assert!(region.grant(&session).is_none(), "no island yet");
+    session.heartbeat(&heartbeat(0.0)).unwrap();
+    island_of(&mut session).await;
+    let old = region.grant(&session).unwrap();
+
+    let told = IslandChangedMessage { island_id: old.room().to_string(), ..Default::default() };
+    let subject = Subject::new(&format!("client-proto.{}.island_changed", session.address())).unwrap();
+    bus.publish(Message::new(subject, prost::Message::encode_to_vec(&told))).unwrap();
+    island_of(&mut session).await;
+    let ear = || Box::new(Ear::default());
+    assert_eq!(region.join(old, ear()).await.err(), Some(JoinFailed::Stale), "also when the room is the same again");
+
+    let current = region.grant(&session).unwrap();
+    let seat = region.join(current.clone(), ear()).await.unwrap();
+    let second = log_in(&region, &wallet(1)).await.unwrap();
+    assert_eq!(region.join(current, ear()).await.err(), Some(JoinFailed::Stale), "the session was replaced");
+    assert_eq!(session.next_event().await, Some(SessionEvent::Kicked));
+    assert_eq!(session.next_event().await, None);
+    drop((seat, session));
+    assert_eq!(region.status().sessions, 1, "the end of the first does not log out the second");
+    drop(second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_peers_leave_their_island_after_the_timeout() {
+    let bus = Arc::new(LocalBus::default());
+    let mut left = bus.subscribe(&[Pattern::new("client-proto.island.*.peer_left").unwrap()], 10);
+    let region = region(bus);
+    let mut session = log_in(&region, &wallet(1)).await.unwrap();
+    let started = Instant::now();
+    session.heartbeat(&heartbeat(0.0)).unwrap();
+    island_of(&mut session).await;
+    next(&mut left).await;
+    let silence = started.elapsed();
+    assert!((Duration::from_secs(60)..Duration::from_secs(65)).contains(&silence), "{silence:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn proofs_that_do_not_hold_change_nothing() {
+    let region = region(Arc::default());
+    let challenge = region.challenge();
+    assert!(challenge.as_str().starts_with("dcl-test-"));
+    let expired = SystemTime::UNIX_EPOCH + Duration::from_millis(NOW);
+    let other = wallet(1).sign(region.challenge().as_str(), expired + Duration::from_secs(3600));
+    let late = wallet(1).sign(challenge.as_str(), expired);
+    for auth_chain_json in [other, late, "[]".to_owned(), "{".to_owned(), String::new()] {
+        let proof = Proof::SignedChallenge { challenge: challenge.clone(), auth_chain_json };
+        let refused = region.login(proof, Capabilities::default()).await;
+        assert!(matches!(refused, Err(LoginError::Unauthorized(_))));
+    }
+    assert_eq!((region.status().sessions, region.status().logins), (0, 0));
+}
