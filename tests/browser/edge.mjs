@@ -1,0 +1,80 @@
+// Starts and stops a real edge: the binary that ATOLL_BIN names, on free ports, with a state directory of its own.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const START_MS = 20_000;
+const STOP_MS = 10_000;
+
+/** Resolves when every door is open: `{ http, quic, sha256, stop }`. `stop` asserts a clean end within 10 s. */
+export async function startEdge() {
+  const binary = process.env.ATOLL_BIN;
+  assert.ok(binary, "ATOLL_BIN must name the edge's binary");
+  const state = await mkdtemp(join(tmpdir(), "atoll-browser-edge-"));
+  const options = ["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state-dir", state, "--ready-json"];
+  const child = spawn(binary, ["serve", ...options], { stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (log = (log + text).slice(-8_192)));
+  const exit = once(child, "exit");
+  // Whatever ends this process ends the edge.
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+
+  const end = async () => {
+    process.off("exit", kill);
+    await rm(state, { recursive: true, force: true });
+  };
+  let ready;
+  try {
+    ready = JSON.parse(await within(START_MS, firstLine(child, exit), "the edge is not ready"));
+  } catch (error) {
+    kill();
+    await end();
+    throw new Error(`the edge did not start: ${error.message}\n${log}`);
+  }
+
+  let stopping;
+  const stop = async () => {
+    child.kill("SIGTERM");
+    try {
+      const [code, signal] = await within(STOP_MS, exit, "the edge did not end");
+      assert.deepEqual({ code, signal }, { code: 0, signal: null }, `the edge's end\n${log}`);
+    } finally {
+      kill();
+      await end();
+    }
+  };
+  return {
+    http: ready.http,
+    quic: ready.quic,
+    sha256: ready.certificate_sha256,
+    /** May be called again; the edge ends once. */
+    stop: () => (stopping ??= stop()),
+  };
+}
+
+async function firstLine(child, exit) {
+  const lines = createInterface({ input: child.stdout });
+  const [line] = await Promise.race([
+    once(lines, "line"),
+    exit.then(([code, signal]) => Promise.reject(new Error(`it ended with ${code ?? signal}`))),
+  ]);
+  // What it prints from now on is read and dropped.
+  return line;
+}
+
+async function within(milliseconds, promise, message) {
+  let timer;
+  const timeout = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${message} within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
