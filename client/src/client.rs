@@ -1,13 +1,12 @@
 //! A logged-in client.
 
 use crate::closed::Closed;
-use crate::endpoint::{ConnectError, Endpoint};
+use crate::error::{ConnectError, LoginError};
 use crate::event::{Event, Stats};
-use crate::login::check_welcome;
 use crate::raw::{Connection, DatagramSendError, Transport};
 use crate::session::{Shared, State, listen, send_heartbeats};
-use crate::target::{Options, Target};
-use crate::wallet::Wallet;
+use crate::socket::Socket;
+use crate::target::Options;
 use atoll_proto::Address;
 use atoll_proto::archipelago::Position;
 use atoll_proto::atoll::Welcome;
@@ -28,7 +27,7 @@ pub struct Client {
     limits: Limits,
     heartbeat: watch::Sender<Option<Position>>,
     /// The socket, when nobody else uses it.
-    endpoint: Option<Endpoint>,
+    socket: Option<Socket>,
 }
 
 /// What the edge accepts from a client.
@@ -63,17 +62,6 @@ pub enum SendError {
 }
 
 impl Client {
-    /// Connects on a socket of its own and logs in as `wallet`. [`Endpoint`] shares a socket between clients.
-    ///
-    /// # Errors
-    /// A [`ConnectError`].
-    pub async fn connect(target: &Target, wallet: &Wallet, options: &Options) -> Result<Self, ConnectError> {
-        let endpoint = Endpoint::open(target, options).await?;
-        let mut client = endpoint.connect(wallet).await?;
-        client.endpoint = Some(endpoint);
-        Ok(client)
-    }
-
     /// Makes a client of a connection whose login just succeeded; for logins done by hand on a [`Connection`].
     ///
     /// # Errors
@@ -90,7 +78,7 @@ impl Client {
         let (heartbeat, positions) = watch::channel(None);
         tokio::spawn(listen(shared.clone(), reader));
         tokio::spawn(send_heartbeats(writer, positions));
-        Ok(Self { shared, address, limits: Limits::of(&welcome), heartbeat, endpoint: None })
+        Ok(Self { shared, address, limits: Limits::of(&welcome), heartbeat, socket: None })
     }
 
     /// Who this client is.
@@ -154,9 +142,15 @@ impl Client {
     /// client's own.
     pub async fn close(mut self) {
         self.shared.transport.close(CloseCode::Closed, "");
-        if let Some(endpoint) = self.endpoint.take() {
-            endpoint.close().await;
+        if let Some(socket) = self.socket.take() {
+            socket.close().await;
         }
+    }
+
+    /// This client, which alone uses `socket` and closes it.
+    pub(crate) fn with_own_socket(mut self, socket: Socket) -> Self {
+        self.socket = Some(socket);
+        self
     }
 
     fn send(&self, kind: Kind, payload: Bytes) -> Result<Sequence, SendError> {
@@ -201,4 +195,13 @@ impl Limits {
             heartbeat_interval: Duration::from_millis(said(limits.heartbeat_interval_ms, 1000).into()),
         }
     }
+}
+
+/// Checks that the welcome is for `address`.
+fn check_welcome(welcome: &Welcome, address: Address) -> Result<(), ConnectError> {
+    let peer = welcome.welcome.as_ref().map(|welcome| welcome.peer_id.as_str()).unwrap_or_default();
+    if peer == address.to_string() {
+        return Ok(());
+    }
+    Err(ConnectError::Login(LoginError::WrongPeer(peer.to_owned())))
 }

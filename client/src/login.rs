@@ -2,37 +2,16 @@
 
 use crate::client::Client;
 use crate::closed::Closed;
-use crate::endpoint::ConnectError;
-use crate::raw::{Connection, ReadError, RecvError};
+use crate::error::{ConnectError, LoginError};
+use crate::raw::{Connection, RecvError};
 use crate::target::Options;
 use crate::wallet::Wallet;
 use atoll_proto::archipelago::{ChallengeRequestMessage, SignedChallengeMessage};
 use atoll_proto::atoll::{Capabilities, Login, Welcome, client_message, server_message};
-use atoll_proto::{Address, DecodeError};
 use std::time::{Duration, SystemTime};
 
 /// How long the owner's delegation to the ephemeral key holds.
 const DELEGATION: Duration = Duration::from_secs(24 * 3600);
-
-/// How the edge failed to follow the protocol during a login.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginError {
-    /// It sent another message than the one it owed.
-    #[error("the edge sent another message instead of {expected}")]
-    Unexpected {
-        /// The message that was due.
-        expected: &'static str,
-    },
-    /// Its welcome names another peer.
-    #[error("the edge welcomed {0:?} instead of this wallet's address")]
-    WrongPeer(String),
-    /// Its control stream cannot be read.
-    #[error(transparent)]
-    Stream(ReadError),
-    /// A message of it cannot be read.
-    #[error("a message of the edge cannot be read: {0}")]
-    Malformed(DecodeError),
-}
 
 impl Connection {
     /// Logs in as `wallet`. There is no time limit here; [`Endpoint::connect`](crate::Endpoint::connect) has one.
@@ -74,15 +53,6 @@ impl Connection {
             _ => Err(unexpected("welcome")),
         }
     }
-}
-
-/// Checks that the welcome is for `address`.
-pub(crate) fn check_welcome(welcome: &Welcome, address: Address) -> Result<(), ConnectError> {
-    let peer = welcome.welcome.as_ref().map(|welcome| welcome.peer_id.as_str()).unwrap_or_default();
-    if peer == address.to_string() {
-        return Ok(());
-    }
-    Err(ConnectError::Login(LoginError::WrongPeer(peer.to_owned())))
 }
 
 fn unexpected(expected: &'static str) -> ConnectError {

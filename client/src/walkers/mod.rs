@@ -14,23 +14,26 @@
 
 mod stamp;
 mod summary;
+mod tally;
 mod walk;
 mod walker;
 
-pub use summary::{Latency, Summary};
+pub use summary::Summary;
+pub use tally::Latency;
 pub use walk::Area;
 
-use crate::endpoint::{ConnectError, Endpoint};
+use crate::endpoint::Endpoint;
+use crate::error::ConnectError;
 use crate::target::{Options, Target, TargetError, Way};
 use stamp::Clock;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
-use summary::Tally;
+use tally::{Outcome, Tally};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
-use walker::{Outcome, Walker};
+use walker::Walker;
 
 /// How long the edge is given to hear that the walkers left.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -1,16 +1,11 @@
 //! What a run of walkers came to.
 
-use super::walker::Outcome;
+use super::tally::{Latency, Outcome, Tally};
 use crate::target::Way;
-use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-/// The longest latency told apart; longer ones count as this.
-const LONGEST: Duration = Duration::from_secs(60);
 
 /// What a run of walkers came to. `Display` writes a few aligned lines, [`Summary::to_json`] one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,53 +34,6 @@ pub struct Summary {
     pub elapsed: Duration,
 }
 
-/// Delivery latencies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Latency {
-    /// Half of the packets were faster.
-    pub p50: Duration,
-    /// 99 of 100 packets were faster.
-    pub p99: Duration,
-    /// The slowest.
-    pub max: Duration,
-}
-
-/// What the walkers count together while they walk.
-#[derive(Debug)]
-pub(super) struct Tally {
-    /// Microseconds.
-    latency: Mutex<Histogram<u64>>,
-    failures: Mutex<BTreeMap<String, u64>>,
-}
-
-impl Tally {
-    pub(super) fn new() -> Self {
-        let latency = Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, 3)
-            .unwrap_or_else(|_| unreachable!("the bounds and the digits are constants that fit"));
-        Self { latency: Mutex::new(latency), failures: Mutex::new(BTreeMap::new()) }
-    }
-
-    pub(super) fn delivered(&self, age: Duration) {
-        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        latency.saturating_record(age.as_micros() as u64);
-    }
-
-    pub(super) fn failed(&self, why: &str, count: u64) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        *failures.entry(why.to_owned()).or_default() += count;
-    }
-
-    fn latency(&self) -> Option<Latency> {
-        let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = |quantile| Duration::from_micros(latency.value_at_quantile(quantile));
-        (!latency.is_empty()).then(|| Latency {
-            p50: at(0.5),
-            p99: at(0.99),
-            max: Duration::from_micros(latency.max()),
-        })
-    }
-}
-
 impl Summary {
     pub(super) fn of(walkers: usize, outcomes: Vec<Outcome>, tally: &Tally, elapsed: Duration) -> Self {
         let joined = outcomes.iter().filter_map(|outcome| outcome.joined);
@@ -104,7 +52,7 @@ impl Summary {
             stale: sum(|outcome| outcome.stats.stale),
             dropped: sum(|outcome| outcome.stats.queue_dropped),
             latency: tally.latency(),
-            failures: tally.failures.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            failures: tally.failures(),
             elapsed,
         }
     }

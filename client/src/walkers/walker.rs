@@ -1,11 +1,11 @@
 //! One walker: a client with a wallet of its own that walks, listens and tells where it is.
 
 use super::stamp::Clock;
-use super::summary::Tally;
+use super::tally::{Outcome, Tally};
 use super::walk::{Random, Walk};
 use super::{Socket, Walkers};
 use crate::client::{Client, SendError};
-use crate::event::{Event, Stats};
+use crate::event::Event;
 use crate::target::Way;
 use crate::wallet::{Wallet, WalletError};
 use atoll_proto::ethereum::keccak256;
@@ -23,24 +23,6 @@ pub(super) struct Walker {
     pub(super) connect_at: Instant,
     pub(super) clock: Clock,
     pub(super) tally: Arc<Tally>,
-}
-
-/// How it went.
-#[derive(Debug, Default)]
-pub(super) struct Outcome {
-    /// The way in, when it was put into an island at all.
-    pub(super) joined: Option<Way>,
-    /// The island it was in when it was stopped.
-    pub(super) island: Option<String>,
-    pub(super) stats: Stats,
-    /// Why it ended before it was stopped.
-    pub(super) failure: Option<String>,
-}
-
-impl Outcome {
-    pub(super) fn failed(why: &str) -> Self {
-        Self { failure: Some(why.to_owned()), ..Self::default() }
-    }
 }
 
 impl Walker {

@@ -5,14 +5,18 @@
 //! [`Region::grant`] and [`Region::join`], which give a [`Seat`] to send through and push frames to the door's
 //! [`Link`]. Rooms live on shard tasks; nothing here holds a lock while packets flow.
 
+mod grant;
 mod islands;
+mod line;
 mod registry;
 mod seat;
 mod session;
 mod shard;
 mod status;
 
-pub use seat::{Bridge, Busy, Grant, JoinFailed, Seat};
+pub use grant::{Grant, JoinFailed};
+pub use line::Busy;
+pub use seat::{Bridge, Seat};
 pub use session::{Capabilities, HeartbeatError, Session, SessionEvent};
 pub use status::{BusStatus, PacketsRefused, Status};
 

@@ -1,17 +1,18 @@
 //! The tasks that own the rooms. A room lives on exactly one, so packets meet no lock.
 
 use super::Settings;
-use super::seat::{Bridge, Grant, JoinFailed, Line, Seat, Ways};
+use super::grant::{Grant, JoinFailed};
+use super::line::{Control, Line, Packet, Ways};
+use super::seat::{Bridge, Seat};
 use super::status::Counters;
 use crate::Host;
-use crate::room::{Delivery, JoinError, Link, LinkId, Room, RoomId, SendError, Sender};
-use atoll_proto::datagram::{Alias, Sequence, Tag};
-use bytes::Bytes;
+use crate::room::{JoinError, Link, LinkId, Room, RoomId, SendError};
+use atoll_proto::datagram::Tag;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,28 +21,6 @@ const PACKET_CAPACITY: usize = 16_384;
 
 /// Packets taken at a time, before rooms that are due get their tick.
 const MOST_AT_ONCE: usize = 1024;
-
-/// A packet on its way to its room.
-#[derive(Debug)]
-pub(super) struct Packet {
-    pub(super) tag: Tag,
-    pub(super) link: LinkId,
-    pub(super) from: Alias,
-    pub(super) delivery: Delivery,
-    pub(super) sequence: Sequence,
-    pub(super) payload: Bytes,
-    /// What its sender has waiting; counted down when the packet is taken.
-    pub(super) waiting: Arc<AtomicUsize>,
-}
-
-/// What changes a room.
-pub(super) enum Control {
-    Join { grant: Grant, link: Box<dyn Link>, reply: oneshot::Sender<Result<(Tag, Alias, LinkId), JoinFailed>> },
-    Open { room: RoomId, link: Box<dyn Link>, reply: oneshot::Sender<(Tag, LinkId)> },
-    Add { tag: Tag, link: LinkId, sender: Sender, reply: oneshot::Sender<Result<Alias, JoinFailed>> },
-    Remove { tag: Tag, link: LinkId, member: Alias },
-    Close { tag: Tag, link: LinkId },
-}
 
 /// The way to one of the tasks.
 pub(super) struct Shard {

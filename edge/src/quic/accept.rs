@@ -1,10 +1,11 @@
 //! Taking connections in, and telling WebTransport from raw QUIC.
 
 use super::counters::Counters;
-use super::session::{self, Ending};
+use super::door::Door;
+use super::ending::Ending;
+use super::session;
 use super::transport::{Arrival, Transport};
 use super::{ALPN, SUBPROTOCOL, WEBTRANSPORT_PATH};
-use atoll_core::region::Region;
 use atoll_proto::close::CloseCode;
 use quinn::crypto::rustls::HandshakeData;
 use std::sync::Arc;
@@ -18,13 +19,6 @@ const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 /// Connections that may be between their first packet and their end, logged in or not, beyond the region's sessions.
 const SPARE_CONNECTIONS: usize = 1024;
-
-/// What every connection needs.
-#[derive(Clone)]
-pub(super) struct Door {
-    pub(super) region: Region,
-    pub(super) counters: Arc<Counters>,
-}
 
 /// The task that takes connections in.
 pub(super) struct Acceptor {

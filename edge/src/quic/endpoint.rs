@@ -1,8 +1,10 @@
 //! The UDP socket and the QUIC configuration.
 
+use super::ALPN;
 use super::accept::{Acceptor, accept};
 use super::counters::{Counters, QuicStatus};
-use super::{ALPN, accept::Door};
+use super::door::Door;
+use super::link::DATAGRAM_SEND_BUFFER;
 use atoll_core::region::Region;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -18,10 +20,6 @@ const SOCKET_BUFFER: usize = 4 << 20;
 
 /// Silence after which a connection counts as lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Datagrams of one connection that wait to be sent. The link skips a receiver that has any, so this only has to hold
-/// the largest tick: 1,000 members with 110 bytes each.
-pub(super) const DATAGRAM_SEND_BUFFER: usize = 128 * 1024;
 
 /// Datagrams of one connection that wait to be read; the oldest are dropped above.
 const DATAGRAM_RECEIVE_BUFFER: usize = 64 * 1024;

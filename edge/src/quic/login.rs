@@ -1,11 +1,11 @@
 //! From a connection to a session.
 
-use super::accept::Door;
 use super::control::{ControlReader, ControlWriter};
-use super::session::Ending;
+use super::door::Door;
+use super::ending::Ending;
 use super::transport::Transport;
 use atoll_core::Address;
-use atoll_core::region::{Capabilities, LoginError, Proof, Session};
+use atoll_core::region::{Capabilities, Proof, Session};
 use atoll_proto::archipelago::{ChallengeResponseMessage, WelcomeMessage};
 use atoll_proto::atoll::client_message::Message as FromClient;
 use atoll_proto::atoll::server_message::Message as ToClient;
@@ -66,15 +66,4 @@ pub(super) async fn login(transport: &Transport, door: &Door) -> Result<LoggedIn
         }),
     }))?;
     Ok(LoggedIn { session, reader, writer })
-}
-
-impl From<LoginError> for Ending {
-    fn from(error: LoginError) -> Self {
-        let code = match error {
-            LoginError::Unauthorized(_) => CloseCode::Unauthorized,
-            LoginError::Full => CloseCode::Overloaded,
-            LoginError::Ending => CloseCode::ShuttingDown,
-        };
-        Self::new(code, error)
-    }
 }

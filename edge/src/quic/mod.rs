@@ -4,6 +4,8 @@ mod accept;
 mod control;
 mod counters;
 mod datagrams;
+mod door;
+mod ending;
 mod endpoint;
 mod link;
 mod login;

@@ -1,8 +1,9 @@
 //! One native session, from its login to its end.
 
-use super::accept::Door;
-use super::control::{Clogged, ControlError, ControlReader, ControlWriter};
+use super::control::{ControlReader, ControlWriter};
 use super::datagrams::Datagrams;
+use super::door::Door;
+use super::ending::Ending;
 use super::link::NativeLink;
 use super::login::{LoggedIn, login};
 use super::refusals::{Refusals, Reports};
@@ -16,32 +17,6 @@ use atoll_proto::close::CloseCode;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// Why a session ended.
-#[derive(Debug)]
-pub(super) struct Ending {
-    pub(super) code: CloseCode,
-    /// For a person to read; sent with the code.
-    pub(super) reason: String,
-}
-
-impl Ending {
-    pub(super) fn new(code: CloseCode, reason: impl ToString) -> Self {
-        Self { code, reason: reason.to_string() }
-    }
-}
-
-impl From<ControlError> for Ending {
-    fn from(error: ControlError) -> Self {
-        Self::new(error.code(), error)
-    }
-}
-
-impl From<Clogged> for Ending {
-    fn from(clogged: Clogged) -> Self {
-        Self::new(CloseCode::TooSlow, clogged)
-    }
-}
 
 /// Serves a connection until it ends, one way or another. `deadline` is for the login.
 pub(super) async fn run(

@@ -1,0 +1,42 @@
+//! Why a session ends.
+
+use super::control::{Clogged, ControlError};
+use atoll_core::region::LoginError;
+use atoll_proto::close::CloseCode;
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) code: CloseCode,
+    /// For a person to read; sent with the code.
+    pub(super) reason: String,
+}
+
+impl Ending {
+    pub(super) fn new(code: CloseCode, reason: impl ToString) -> Self {
+        Self { code, reason: reason.to_string() }
+    }
+}
+
+impl From<ControlError> for Ending {
+    fn from(error: ControlError) -> Self {
+        Self::new(error.code(), error)
+    }
+}
+
+impl From<Clogged> for Ending {
+    fn from(clogged: Clogged) -> Self {
+        Self::new(CloseCode::TooSlow, clogged)
+    }
+}
+
+impl From<LoginError> for Ending {
+    fn from(error: LoginError) -> Self {
+        let code = match error {
+            LoginError::Unauthorized(_) => CloseCode::Unauthorized,
+            LoginError::Full => CloseCode::Overloaded,
+            LoginError::Ending => CloseCode::ShuttingDown,
+        };
+        Self::new(code, error)
+    }
+}
