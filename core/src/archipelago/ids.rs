@@ -2,7 +2,8 @@
 
 use super::change::IslandId;
 
-/// Gives out island ids: prefix + 1, 2, … in base 36 with lower-case letters.
+/// Gives out island ids: prefix + 1, 2, … in base 36 with lower-case letters. First comes the number; the text only for islands
+/// that somebody gets to see.
 #[derive(Clone, Debug)]
 pub(crate) struct IslandIds {
     prefix: String,
@@ -14,11 +15,16 @@ impl IslandIds {
         Self { prefix, last: 0 }
     }
 
-    /// The next id. It is used up even when the island comes to nothing.
-    pub(crate) fn draw(&mut self) -> IslandId {
+    /// The next number. It is used up even when the island comes to nothing.
+    pub(crate) fn draw(&mut self) -> u64 {
         self.last += 1;
+        self.last
+    }
+
+    /// The id with that number. Never empty.
+    pub(crate) fn text(&self, number: u64) -> IslandId {
         let mut text = self.prefix.clone();
-        push_base36(&mut text, self.last);
+        push_base36(&mut text, number);
         text.into()
     }
 }
@@ -38,7 +44,8 @@ mod tests {
     #[test]
     fn ids_count_in_base_36() {
         let mut ids = IslandIds::new("realm-".to_owned());
-        let drawn: Vec<_> = (0..1300).map(|_| ids.draw()).collect();
+        let numbers: Vec<u64> = (0..1300).map(|_| ids.draw()).collect();
+        let drawn: Vec<IslandId> = numbers.into_iter().map(|number| ids.text(number)).collect();
         for (index, expected) in [(0, "1"), (8, "9"), (9, "a"), (34, "z"), (35, "10"), (1295, "100")] {
             assert_eq!(&*drawn[index], format!("realm-{expected}"));
         }

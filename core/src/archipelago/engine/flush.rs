@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::bounds::Bounds;
-use super::peers::Slot;
+use super::peers::{NO_PLACE, Slot};
 use crate::archipelago::change::{Change, IslandId};
 use crate::archipelago::settings::Rules;
 
@@ -21,18 +21,26 @@ impl Engine {
         for index in 0..affected.len() {
             self.split(affected[index], &mut affected);
         }
+        // The recorded rules announce islands that ended at once, and a wish may name one.
+        if self.settings.rules != Rules::Product || self.peers.has_wishes() {
+            self.islands.name(&self.ids);
+        }
         match self.settings.rules {
             Rules::Product => self.take_turns(affected),
             _ => self.pack_neighbourhoods(&affected),
         }
+        self.islands.name(&self.ids);
         self.islands.tidy();
         self.outbox.drain(&mut self.peers, &self.islands)
     }
 
     /// Every newcomer gets an island of its own; merging comes later.
     fn settle_newcomers(&mut self) {
-        for slot in self.pending.take() {
-            self.peers.settle(slot);
+        let newcomers = self.pending.take();
+        self.islands.reserve(newcomers.len());
+        self.outbox.reserve(newcomers.len());
+        for slot in newcomers {
+            self.peers.record_mut(slot).pending = NO_PLACE;
             let bounds = Bounds::around(&[slot], self.peers.places());
             let made = self.make_island(vec![slot], bounds, None);
             // The older engines keep it, in no island.
@@ -81,7 +89,7 @@ impl Engine {
         bounds: Bounds,
         from: Option<&IslandId>,
     ) -> Result<Option<u32>, (Vec<Slot>, NoTransport)> {
-        let id = self.ids.draw();
+        let number = self.ids.draw();
         let transport = self.transports.choose(|transport| {
             let islands = self.islands.in_order().filter(|(_, island)| island.transport == transport);
             islands.map(|(_, island)| island.max_peers as i64 - island.len() as i64).sum()
@@ -93,7 +101,7 @@ impl Engine {
         if members.is_empty() {
             return Ok(None);
         }
-        let made = self.islands.make(id, transport.id, transport.max_peers, members, bounds);
+        let made = self.islands.make(number, (transport.id, transport.max_peers), members, bounds);
         for &slot in &self.islands.at(made.slot).members {
             self.peers.record_mut(slot).island = Some(made);
             self.outbox.moved(&mut self.peers, slot, from);

@@ -1,9 +1,10 @@
 //! Who is near a place: members of islands, sorted into square cells, the cells hashed into a table.
 
-use super::peers::Place;
+use super::peers::{Place, Slot};
 
 /// Cells along one side of a block. A block's cells lie side by side in the table: neighbours are mostly found in one cache line or two.
-const BLOCK: i64 = 8;
+const BLOCK: i64 = 1 << BLOCK_BITS;
+const BLOCK_BITS: u32 = 3;
 const CELLS_IN_BLOCK: usize = 64;
 
 /// Beyond this, coordinates are taken as this: neighbours stay neighbours, and cell numbers stay exact.
@@ -39,6 +40,8 @@ pub(super) struct Item {
     pub(super) island: u32,
     /// That island's rank then.
     pub(super) rank: u32,
+    /// The peer.
+    pub(super) member: Slot,
 }
 
 impl Grid {
@@ -69,7 +72,8 @@ impl Grid {
         self.buckets.resize(blocks * CELLS_IN_BLOCK, Bucket::default());
         let mut incoming = std::mem::take(&mut self.incoming);
         for (bucket, item) in &mut incoming {
-            *bucket = self.bucket(self.cell_of(item.place));
+            let cell = self.cell_of(item.place);
+            *bucket = self.bucket(cell, self.hash((block_of(cell.0), block_of(cell.1))));
             self.buckets[*bucket as usize].end += 1;
         }
         let mut start = 0;
@@ -92,10 +96,24 @@ impl Grid {
     /// The buckets in which everything within reach of a place is. Some may be named twice.
     pub(super) fn around(&self, place: Place) -> [u32; 9] {
         let (x, z) = self.cell_of(place);
+        // The nine cells lie in one block, or two, or four.
+        let corner = (block_of(x - 1), block_of(z - 1));
+        let (two_wide, two_deep) = (block_of(x + 1) != corner.0, block_of(z + 1) != corner.1);
+        let mut hashes = [self.hash(corner); 4];
+        if two_wide {
+            hashes[1] = self.hash((corner.0 + 1, corner.1));
+        }
+        if two_deep {
+            hashes[2] = self.hash((corner.0, corner.1 + 1));
+        }
+        if two_wide && two_deep {
+            hashes[3] = self.hash((corner.0 + 1, corner.1 + 1));
+        }
         let mut buckets = [0; 9];
         for (index, bucket) in buckets.iter_mut().enumerate() {
-            let index = index as i64;
-            *bucket = self.bucket((x + index % 3 - 1, z + index / 3 - 1));
+            let (x, z) = (x + index as i64 % 3 - 1, z + index as i64 / 3 - 1);
+            let block = (block_of(x) - corner.0) + 2 * (block_of(z) - corner.1);
+            *bucket = self.bucket((x, z), hashes[block as usize]);
         }
         buckets
     }
@@ -104,6 +122,18 @@ impl Grid {
     pub(super) fn items(&self, bucket: u32) -> &[Item] {
         let Bucket { start, end } = self.buckets[bucket as usize];
         &self.items[start as usize..end as usize]
+    }
+
+    /// Calls `seen` with each item that has one of another island within reach, given as its square. Going through the table from
+    /// end to end is much faster than looking from each member on its own.
+    pub(super) fn each_in_sight(&self, squared_reach: f64, mut seen: impl FnMut(&Item)) {
+        for item in &self.items {
+            let foreign =
+                |other: &Item| other.island != item.island && item.place.is_within(other.place, squared_reach);
+            if self.around(item.place).iter().any(|&bucket| self.items(bucket).iter().any(foreign)) {
+                seen(item);
+            }
+        }
     }
 
     /// Drops the items of a bucket that are not wanted any more.
@@ -126,14 +156,22 @@ impl Grid {
         (cell(place.x), cell(place.z))
     }
 
-    fn bucket(&self, (x, z): (i64, i64)) -> u32 {
-        let block = ((x.div_euclid(BLOCK) as u64) << 32) | (z.div_euclid(BLOCK) as u64 & 0xffff_ffff);
+    fn hash(&self, block: (i64, i64)) -> u64 {
+        let block = ((block.0 as u64) << 32) | (block.1 as u64 & 0xffff_ffff);
         let product = u128::from(block ^ self.key[0]) * u128::from(self.key[1]);
-        let hash = mix((product >> 64) as u64 ^ product as u64);
+        mix((product >> 64) as u64 ^ product as u64)
+    }
+
+    /// The bucket of a cell; `hash` is its block's.
+    fn bucket(&self, cell: (i64, i64), hash: u64) -> u32 {
         // The high bits turn the block, so that the same corner of every block is not the same corner of the table.
-        let corner = (x.rem_euclid(BLOCK) | (z.rem_euclid(BLOCK) << 3)) as u64 ^ (hash >> 58);
+        let corner = ((cell.0 & (BLOCK - 1)) | ((cell.1 & (BLOCK - 1)) << BLOCK_BITS)) as u64 ^ (hash >> 58);
         ((hash & self.block_mask) * CELLS_IN_BLOCK as u64 + corner) as u32
     }
+}
+
+fn block_of(cell: i64) -> i64 {
+    cell >> BLOCK_BITS
 }
 
 /// Spreads every bit over all bits.
@@ -152,7 +190,7 @@ mod tests {
     fn grid(places: &[Place], key: u64) -> Grid {
         let mut grid = Grid::new(64.0, key);
         for (index, &place) in places.iter().enumerate() {
-            grid.add(Item { place, island: index as u32, rank: index as u32 });
+            grid.add(Item { place, island: index as u32, rank: index as u32, member: 0 });
         }
         grid.arrange();
         grid

@@ -1,28 +1,35 @@
 //! The islands, by slot and in order.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::num::NonZeroU64;
 
 use super::bounds::Bounds;
 use super::peers::{IslandRef, Slot};
-use super::view::Circle;
 use crate::archipelago::change::IslandId;
+use crate::archipelago::ids::IslandIds;
 
 /// All islands. A slot is used again when its island is gone; the sequence number never is.
-#[derive(Default)]
 pub(super) struct Islands {
     list: Vec<IslandState>,
-    free: Vec<u32>,
+    /// Slots to use again, the lowest first: so the list stays short after a rush.
+    free: BinaryHeap<Reverse<u32>>,
     /// In the order of their making, which is the order of the original's map. May name islands that are gone.
     order: Vec<IslandRef>,
     last_sequence: u64,
     alive: usize,
-    /// Islands marked since everything was clean last; may name some twice, or one that is gone.
-    dirty: Vec<u32>,
     /// An island is dirty when its mark equals this: so one addition cleans them all.
     epoch: u64,
+    /// The id of islands that have none yet.
+    no_id: IslandId,
+    /// Where in `order` those begin that may have none yet.
+    first_unnamed: usize,
 }
 
 pub(super) struct IslandState {
+    /// Its number among the ids drawn.
+    pub(super) number: u64,
+    /// Empty until somebody needs it: most islands of newcomers end in the flush that made them.
     pub(super) id: IslandId,
     /// `None` once it is gone.
     sequence: Option<NonZeroU64>,
@@ -32,14 +39,31 @@ pub(super) struct IslandState {
     pub(super) members: Vec<Slot>,
     /// As of the last flush in which it was dirty: until then nobody in it moved.
     pub(super) bounds: Bounds,
-    /// `None` when it has to be worked out again.
-    pub(super) circle: Option<Circle>,
     dirty_epoch: u64,
 }
 
 impl Islands {
+    pub(super) fn new() -> Self {
+        Self {
+            list: Vec::new(),
+            free: BinaryHeap::new(),
+            order: Vec::new(),
+            last_sequence: 0,
+            alive: 0,
+            epoch: 1,
+            no_id: "".into(),
+            first_unnamed: 0,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.alive
+    }
+
+    /// Makes room for that many more.
+    pub(super) fn reserve(&mut self, islands: usize) {
+        self.list.reserve(islands.saturating_sub(self.free.len()));
+        self.order.reserve(islands);
     }
 
     /// How many slots there are, for tables by slot.
@@ -50,9 +74,8 @@ impl Islands {
     /// A new island, dirty. `bounds` are those of the members.
     pub(super) fn make(
         &mut self,
-        id: IslandId,
-        transport: u32,
-        max_peers: usize,
+        number: u64,
+        (transport, max_peers): (u32, usize),
         members: Vec<Slot>,
         bounds: Bounds,
     ) -> IslandRef {
@@ -60,17 +83,17 @@ impl Islands {
         // The counter starts at 1 and would take ages to come around.
         let sequence = NonZeroU64::new(self.last_sequence).unwrap_or(NonZeroU64::MAX);
         let state = IslandState {
-            id,
+            number,
+            id: self.no_id.clone(),
             sequence: Some(sequence),
             transport,
             max_peers,
             members,
             bounds,
-            circle: None,
             dirty_epoch: self.epoch,
         };
         let slot = match self.free.pop() {
-            Some(slot) => {
+            Some(Reverse(slot)) => {
                 self.list[slot as usize] = state;
                 slot
             }
@@ -81,7 +104,6 @@ impl Islands {
         };
         let made = IslandRef { slot, sequence };
         self.order.push(made);
-        self.dirty.push(slot);
         self.alive += 1;
         made
     }
@@ -93,7 +115,7 @@ impl Islands {
             return Vec::new();
         }
         self.alive -= 1;
-        self.free.push(slot);
+        self.free.push(Reverse(slot));
         std::mem::take(&mut state.members)
     }
 
@@ -107,7 +129,7 @@ impl Islands {
 
     /// The island meant, unless it is gone.
     pub(super) fn find(&self, island: IslandRef) -> Option<&IslandState> {
-        let state = &self.list[island.slot as usize];
+        let state = self.list.get(island.slot as usize)?;
         (state.sequence == Some(island.sequence)).then_some(state)
     }
 
@@ -122,27 +144,18 @@ impl Islands {
 
     /// Something about its members changed.
     pub(super) fn mark_dirty(&mut self, slot: u32) {
-        let state = &mut self.list[slot as usize];
-        state.circle = None;
-        if state.dirty_epoch != self.epoch {
-            state.dirty_epoch = self.epoch;
-            self.dirty.push(slot);
-        }
+        self.list[slot as usize].dirty_epoch = self.epoch;
     }
 
     /// From now on none is dirty.
     pub(super) fn clean_all(&mut self) {
         self.epoch += 1;
-        self.dirty.clear();
     }
 
     /// The dirty islands in order. They stay dirty.
-    pub(super) fn dirty_in_order(&mut self) -> Vec<u32> {
-        let list = &self.list;
-        self.dirty.retain(|&slot| list[slot as usize].sequence.is_some());
-        self.dirty.sort_unstable_by_key(|&slot| list[slot as usize].sequence);
-        self.dirty.dedup();
-        self.dirty.clone()
+    pub(super) fn dirty_in_order(&self) -> Vec<u32> {
+        let dirty = self.in_order().filter(|(_, state)| state.dirty_epoch == self.epoch);
+        dirty.map(|(island, _)| island.slot).collect()
     }
 
     /// All islands in order.
@@ -150,10 +163,31 @@ impl Islands {
         self.order.iter().filter_map(|&island| Some((island, self.find(island)?)))
     }
 
-    /// Drops what is gone from the order.
+    /// Names the islands that have no id yet.
+    pub(super) fn name(&mut self, ids: &IslandIds) {
+        for island in &self.order[self.first_unnamed..] {
+            let state = &mut self.list[island.slot as usize];
+            if state.sequence == Some(island.sequence) && state.id.is_empty() {
+                state.id = ids.text(state.number);
+            }
+        }
+        self.first_unnamed = self.order.len();
+    }
+
+    /// Drops what is gone from the order, and slots nobody needs any more.
     pub(super) fn tidy(&mut self) {
         let list = &self.list;
         self.order.retain(|island| list[island.slot as usize].sequence == Some(island.sequence));
+        self.first_unnamed = self.order.len();
+        if self.list.len() <= 2 * self.alive + 64 {
+            return;
+        }
+        let used = self.list.iter().rposition(|state| state.sequence.is_some()).map_or(0, |last| last + 1);
+        self.list.truncate(used);
+        self.list.shrink_to(2 * used);
+        self.free.retain(|&Reverse(slot)| (slot as usize) < used);
+        self.free.shrink_to(used);
+        self.order.shrink_to(2 * self.alive);
     }
 }
 

@@ -23,7 +23,7 @@ use super::settings::{Rules, Settings, Transport};
 use islands::Islands;
 use neighbours::Neighbours;
 use outbox::Outbox;
-use peers::Peers;
+use peers::{NO_PLACE, Peers, Slot};
 use pending::Pending;
 use split::Grouper;
 use transports::Transports;
@@ -55,7 +55,7 @@ impl Engine {
             ids: IslandIds::new(settings.room_prefix.clone()),
             peers: Peers::default(),
             pending: Pending::default(),
-            islands: Islands::default(),
+            islands: Islands::new(),
             refused: HashSet::new(),
             transports: Transports::new(&settings),
             outbox: Outbox::new(settings.rules == Rules::Product),
@@ -74,9 +74,16 @@ impl Engine {
             }
         }
         let Some(slot) = self.peers.slot(peer) else {
-            self.expect(peer, position, desired_room);
+            let slot = self.peers.store(peer, position, desired_room);
+            self.peers.record_mut(slot).pending = self.pending.push(slot);
             return Receipt::Accepted;
         };
+        if self.is_pending(slot) {
+            // The latest heartbeat counts, as if it were the first: what an earlier one wished is forgotten.
+            let desired_room = if desired_room == DesiredRoom::Keep { DesiredRoom::Clear } else { desired_room };
+            self.peers.update(slot, position, desired_room);
+            return Receipt::Accepted;
+        }
         self.peers.update(slot, position, desired_room);
         let Some(island) = self.peers.record(slot).island else {
             return Receipt::Accepted;
@@ -88,28 +95,17 @@ impl Engine {
         Receipt::Accepted
     }
 
-    /// Keeps a newcomer for the next flush. Its latest heartbeat counts, wish included; its first one gives it its place.
-    fn expect(&mut self, peer: &str, position: Position, desired_room: DesiredRoom<'_>) {
-        if let Some(slot) = self.pending.slot(peer) {
-            let desired_room = if desired_room == DesiredRoom::Keep { DesiredRoom::Clear } else { desired_room };
-            self.peers.update(slot, position, desired_room);
-            return;
-        }
-        let id: super::PeerId = peer.into();
-        let slot = self.peers.store(id.clone(), position, desired_room);
-        self.pending.push(id, slot);
-    }
-
     /// A peer is gone.
     pub fn disconnect(&mut self, peer: &str) -> Receipt {
-        if self.settings.rules.forgets_pending()
-            && let Some(slot) = self.pending.remove(peer)
-        {
-            self.peers.release(slot);
-        }
         let Some(slot) = self.peers.slot(peer) else {
             return Receipt::Accepted;
         };
+        if self.is_pending(slot) {
+            if self.settings.rules.forgets_pending() {
+                self.forget_newcomer(slot);
+            }
+            return Receipt::Accepted;
+        }
         self.peers.forget(slot);
         self.peers.release(slot);
         let record = self.peers.record(slot);
@@ -132,6 +128,17 @@ impl Engine {
         Receipt::Accepted
     }
 
+    fn forget_newcomer(&mut self, slot: Slot) {
+        let place = self.peers.record(slot).pending;
+        self.peers.forget(slot);
+        self.peers.release(slot);
+        self.pending.remove(place, |slot, place| self.peers.record_mut(slot).pending = place);
+    }
+
+    fn is_pending(&self, slot: Slot) -> bool {
+        self.peers.record(slot).pending != NO_PLACE
+    }
+
     /// From now on exactly these peers are refused (bans). Under [`Rules::Product`] they leave at once and their heartbeats are
     /// refused; under [`Rules::Final`] they are dropped, silently, when they would next change islands.
     pub fn refuse<'a>(&mut self, peers: impl IntoIterator<Item = &'a str>) {
@@ -140,7 +147,7 @@ impl Engine {
             return;
         }
         // In a fixed order: their departures are announced in it.
-        let is_here = |peer: &&String| self.peers.slot(peer).is_some() || self.pending.slot(peer).is_some();
+        let is_here = |peer: &&String| self.peers.slot(peer).is_some();
         let mut here: Vec<String> = self.refused.iter().filter(is_here).cloned().collect();
         here.sort_unstable();
         for peer in here {
@@ -192,13 +199,16 @@ impl Engine {
     /// The last position of a peer that has gone through a flush.
     #[must_use]
     pub fn peer_position(&self, peer: &str) -> Option<Position> {
-        self.peers.slot(peer).map(|slot| self.peers.position(slot))
+        {
+            let slot = self.peers.slot(peer).filter(|&slot| !self.is_pending(slot))?;
+            Some(self.peers.position(slot))
+        }
     }
 
     /// How many peers have gone through a flush and are still here.
     #[must_use]
     pub fn peers(&self) -> usize {
-        self.peers.len()
+        self.peers.len() - self.pending.len()
     }
 
     /// How many peers wait for the next flush to get their first island.

@@ -37,8 +37,8 @@ impl Neighbours {
         self.rank(&ranked);
         self.grid.clear();
         for (rank, &(_, island)) in (0..).zip(&ranked) {
-            for &slot in &islands.at(island).members {
-                self.grid.add(Item { place: peers.places()[slot as usize], island, rank });
+            for &member in &islands.at(island).members {
+                self.grid.add(Item { place: peers.places()[member as usize], island, rank, member });
             }
         }
         self.grid.arrange();
@@ -66,6 +66,12 @@ impl Neighbours {
     /// The island in which the members of that one are by now.
     pub(super) fn now(&mut self, island: u32) -> u32 {
         now(&mut self.merged_into, island)
+    }
+
+    /// The grid, and [`Neighbours::now`] to use while reading it.
+    pub(super) fn parts(&mut self) -> (&Grid, impl FnMut(u32) -> u32) {
+        let merged_into = &mut self.merged_into;
+        (&self.grid, |island| now(merged_into, island))
     }
 
     /// Drops the members of full islands from a bucket.

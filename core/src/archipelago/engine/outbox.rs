@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::islands::Islands;
-use super::peers::{NO_CHANGE, Peers, Slot};
+use super::peers::{NO_PLACE, Peers, Slot};
 use crate::archipelago::change::{Change, IslandId, PeerId};
 
 /// At most one change for each peer, in the order of each peer's first change. A later change replaces the earlier one in its place.
@@ -32,10 +32,15 @@ impl Outbox {
         Self { keeps_announced, changes: Vec::new(), left: HashMap::new() }
     }
 
+    /// Makes room for that many more.
+    pub(super) fn reserve(&mut self, changes: usize) {
+        self.changes.reserve(changes);
+    }
+
     /// The peer goes from `from` to another island.
     pub(super) fn moved(&mut self, peers: &mut Peers, slot: Slot, from: Option<&IslandId>) {
         let record = peers.record_mut(slot);
-        if record.change != NO_CHANGE {
+        if record.change != NO_PLACE {
             if !self.keeps_announced {
                 self.changes[record.change as usize] = Waiting::Moved { slot, from: from.cloned() };
             }
@@ -68,12 +73,13 @@ impl Outbox {
             Waiting::Left { peer, island } => Some(Change::Left { peer, island }),
             Waiting::Moved { slot, from } => {
                 let record = peers.record_mut(slot);
-                record.change = NO_CHANGE;
+                record.change = NO_PLACE;
                 let island = islands.find(record.island?)?.id.clone();
                 let stayed = keeps_announced && from.as_ref() == Some(&island);
                 (!stayed).then(|| Change::Moved { peer: record.id.clone(), island, from })
             }
         };
-        self.changes.drain(..).filter_map(announce).collect()
+        // Not drained: the memory of a rush is given back.
+        std::mem::take(&mut self.changes).into_iter().filter_map(announce).collect()
     }
 }

@@ -20,6 +20,7 @@ impl Engine {
         self.neighbours.fill(&self.islands, &self.peers, with_full_ones);
         let by_id = self.islands_by_id();
         let mut seen = vec![u32::MAX; self.islands.slots()];
+        let mut circles = vec![None; self.islands.slots()];
         for &island in affected {
             if !self.islands.is_alive(island) || self.islands.len() < 2 {
                 continue;
@@ -30,9 +31,11 @@ impl Engine {
             // The original compares this island's circle with every other, which cleans them all.
             self.islands.clean_all();
             let mut group = self.touched_by(island, &mut seen);
+            // True of all but what rounding (or a coordinate that is no number) makes of a circle.
+            group.retain(|&other| self.circles_meet(island, other, &mut circles));
             if !group.is_empty() {
                 group.push(island);
-                self.pack(group, &by_id);
+                self.pack(group, &by_id, &mut circles);
             }
         }
     }
@@ -52,7 +55,7 @@ impl Engine {
         smallest.saturating_add(second) > self.settings.max_peers
     }
 
-    /// The islands of which a member is within the join distance of a member of this one, and whose circles agree.
+    /// The islands of which a member is within the join distance of a member of this one.
     fn touched_by(&mut self, island: u32, seen: &mut [u32]) -> Vec<u32> {
         let reach = self.squared_join();
         let mut found = Vec::new();
@@ -73,30 +76,23 @@ impl Engine {
                 }
             }
         }
-        // True of all but what rounding (or a coordinate that is no number) makes of a circle.
-        found.retain(|&other| self.circles_meet(island, other));
         found
     }
 
-    fn circles_meet(&mut self, one: u32, other: u32) -> bool {
-        let (one, other) = (self.circle(one), self.circle(other));
+    fn circles_meet(&self, one: u32, other: u32, circles: &mut [Option<Circle>]) -> bool {
+        let mut circle = |island: u32| {
+            let members = &self.islands.at(island).members;
+            let around = || Circle::around(members.iter().map(|&slot| self.peers.places()[slot as usize]));
+            *circles[island as usize].get_or_insert_with(around)
+        };
+        let (one, other) = (circle(one), circle(other));
         let reach = one.radius + other.radius + self.settings.join_distance;
         one.centre.squared_distance(other.centre) <= reach * reach
     }
 
-    fn circle(&mut self, island: u32) -> Circle {
-        let state = self.islands.at_mut(island);
-        if let Some(circle) = state.circle {
-            return circle;
-        }
-        let circle = Circle::around(state.members.iter().map(|&slot| self.peers.places()[slot as usize]));
-        state.circle = Some(circle);
-        circle
-    }
-
     /// First fit, the largest first: each island joins the one most of its members ask for, if that one came before it, or the first
     /// that takes it.
-    fn pack(&mut self, mut group: Vec<u32>, by_id: &HashMap<IslandId, u32>) {
+    fn pack(&mut self, mut group: Vec<u32>, by_id: &HashMap<IslandId, u32>, circles: &mut [Option<Circle>]) {
         group.sort_unstable_by_key(|&island| {
             let state = self.islands.at(island);
             (Reverse(state.len()), state.sequence())
@@ -113,7 +109,10 @@ impl Engine {
             let preferred = self.voted(island, by_id).filter(|preferred| hosts.contains(preferred));
             let mut candidates = preferred.into_iter().chain(hosts[open..].iter().copied());
             match candidates.find(|&host| self.has_room(host, size) && self.host_works(host)) {
-                Some(host) => self.absorb(host, island),
+                Some(host) => {
+                    self.absorb(host, island);
+                    circles[host as usize] = None;
+                }
                 None => hosts.push(island),
             }
         }

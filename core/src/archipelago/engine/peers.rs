@@ -9,13 +9,13 @@ use crate::archipelago::position::Position;
 /// Where a peer's data is.
 pub(super) type Slot = u32;
 
-/// What [`Record::change`] says when nothing is to be announced.
-pub(super) const NO_CHANGE: u32 = u32::MAX;
+/// No place: what [`Record::change`] and [`Record::pending`] say when there is nothing to announce, and nothing to wait for.
+pub(super) const NO_PLACE: u32 = u32::MAX;
 
 /// The peers. What the inner loops read (the place) is kept apart from the rest.
 #[derive(Default)]
 pub(super) struct Peers {
-    /// Peers that have gone through a flush.
+    /// All peers, those too that wait for their first flush.
     known: HashMap<PeerId, Slot>,
     places: Vec<Place>,
     records: Vec<Record>,
@@ -36,8 +36,10 @@ pub(super) struct Record {
     desired_room: Option<IslandId>,
     /// Its island. Under the older rules that one may be gone.
     pub(super) island: Option<IslandRef>,
-    /// The place of its change in the outbox, or [`NO_CHANGE`].
+    /// The place of its change in the outbox, or [`NO_PLACE`].
     pub(super) change: u32,
+    /// Its place among those who wait for their first flush, or [`NO_PLACE`].
+    pub(super) pending: u32,
 }
 
 /// An island that may be gone: its place in memory can hold a later one.
@@ -52,13 +54,21 @@ impl Peers {
         self.known.len()
     }
 
+    /// How many slots there are, for tables by slot.
+    pub(super) fn slots(&self) -> usize {
+        self.records.len()
+    }
+
     pub(super) fn slot(&self, peer: &str) -> Option<Slot> {
         self.known.get(peer).copied()
     }
 
     /// The data of a newcomer, who is not known yet.
-    pub(super) fn store(&mut self, id: PeerId, position: Position, desired_room: DesiredRoom<'_>) -> Slot {
-        let record = Record { id, height: position.y, desired_room: None, island: None, change: NO_CHANGE };
+    pub(super) fn store(&mut self, peer: &str, position: Position, desired_room: DesiredRoom<'_>) -> Slot {
+        let id: PeerId = peer.into();
+        let known = id.clone();
+        let record =
+            Record { id, height: position.y, desired_room: None, island: None, change: NO_PLACE, pending: NO_PLACE };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.records[slot as usize] = record;
@@ -70,6 +80,7 @@ impl Peers {
                 (self.records.len() - 1) as Slot
             }
         };
+        self.known.insert(known, slot);
         self.update(slot, position, desired_room);
         slot
     }
@@ -92,11 +103,6 @@ impl Peers {
         self.wishes -= usize::from(desired_room.is_some());
         self.wishes += usize::from(room.is_some());
         *desired_room = room.map(Into::into);
-    }
-
-    /// From now on this peer is known.
-    pub(super) fn settle(&mut self, slot: Slot) {
-        self.known.insert(self.records[slot as usize].id.clone(), slot);
     }
 
     /// The peer is no longer known. Its data stays until [`Peers::release`].

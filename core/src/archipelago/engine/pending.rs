@@ -1,57 +1,47 @@
 //! Peers that wait for their first flush.
 
-use std::collections::HashMap;
-
 use super::peers::Slot;
-use crate::archipelago::change::PeerId;
 
-/// Slots in the order of each peer's first heartbeat.
+/// Slots in the order of each peer's first heartbeat. A peer is found by the place it was given.
 #[derive(Default)]
 pub(super) struct Pending {
     order: Vec<Option<Slot>>,
-    places: HashMap<PeerId, usize>,
+    waiting: usize,
 }
 
 impl Pending {
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.waiting
     }
 
-    pub(super) fn slot(&self, peer: &str) -> Option<Slot> {
-        self.places.get(peer).and_then(|&place| self.order[place])
-    }
-
-    pub(super) fn push(&mut self, peer: PeerId, slot: Slot) {
-        self.places.insert(peer, self.order.len());
+    /// Puts a peer at the end and returns its place.
+    pub(super) fn push(&mut self, slot: Slot) -> u32 {
         self.order.push(Some(slot));
+        self.waiting += 1;
+        (self.order.len() - 1) as u32
     }
 
-    pub(super) fn remove(&mut self, peer: &str) -> Option<Slot> {
-        let place = self.places.remove(peer)?;
-        let slot = self.order[place].take();
-        // Peers that come and go between two flushes must not pile up.
-        if self.order.len() > 2 * self.places.len() + 64 {
-            self.compact();
+    /// Takes a peer out. `moved` is told the new places of others, when there are any.
+    pub(super) fn remove(&mut self, place: u32, moved: impl FnMut(Slot, u32)) {
+        if self.order[place as usize].take().is_some() {
+            self.waiting -= 1;
         }
-        slot
+        // Peers that come and go between two flushes must not pile up.
+        if self.order.len() > 2 * self.waiting + 64 {
+            self.compact(moved);
+        }
     }
 
     /// Everybody, in order; nobody waits then.
     pub(super) fn take(&mut self) -> Vec<Slot> {
-        self.places = HashMap::new();
+        self.waiting = 0;
         std::mem::take(&mut self.order).into_iter().flatten().collect()
     }
 
-    fn compact(&mut self) {
-        let mut new_places = vec![0; self.order.len()];
-        let mut kept = 0;
-        for (place, slot) in self.order.iter().enumerate() {
-            new_places[place] = kept;
-            kept += usize::from(slot.is_some());
-        }
+    fn compact(&mut self, mut moved: impl FnMut(Slot, u32)) {
         self.order.retain(Option::is_some);
-        for place in self.places.values_mut() {
-            *place = new_places[*place];
+        for (place, slot) in (0..).zip(self.order.iter().flatten()) {
+            moved(*slot, place);
         }
     }
 }
@@ -59,18 +49,22 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
 
     #[test]
     fn those_who_come_and_go_leave_no_trace() {
         let mut pending = Pending::default();
+        let mut places = HashMap::new();
         for slot in 0..10_000 {
-            pending.push(format!("{slot}").into(), slot);
+            places.insert(slot, pending.push(slot));
             if slot % 1000 != 0 {
-                assert_eq!(pending.remove(&format!("{slot}")), Some(slot));
+                pending.remove(places[&slot], |slot, place| {
+                    places.insert(slot, place);
+                });
             }
         }
         assert!(pending.order.len() < 200);
-        assert_eq!(pending.slot("3000"), Some(3000));
+        assert_eq!(pending.order[places[&3000] as usize], Some(3000));
         assert_eq!(pending.take(), (0..10).map(|thousand| thousand * 1000).collect::<Vec<_>>());
         assert_eq!(pending.len(), 0);
     }

@@ -9,6 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::Engine;
+use super::peers::Place;
 use crate::archipelago::change::IslandId;
 
 /// So many useless items passed in one look around make it worth removing them.
@@ -20,6 +21,8 @@ struct Turns {
     waits: Vec<bool>,
     /// By island slot: how many members, from the first, need not look around (again).
     looked: Vec<u32>,
+    /// By peer slot: whether there was anybody of another island in sight when merging began. If not, there never will be.
+    sees_others: Vec<bool>,
     by_id: HashMap<IslandId, u32>,
 }
 
@@ -42,7 +45,9 @@ impl Engine {
             waits[island as usize] = true;
             looked[island as usize] = 0;
         }
-        let mut turns = Turns { queue: affected.into(), waits, looked, by_id: self.islands_by_id() };
+        let mut sees_others = vec![false; self.peers.slots()];
+        self.neighbours.grid.each_in_sight(self.squared_join(), |item| sees_others[item.member as usize] = true);
+        let mut turns = Turns { queue: affected.into(), waits, looked, sees_others, by_id: self.islands_by_id() };
         while let Some(island) = turns.queue.pop_front() {
             turns.waits[island as usize] = false;
             if self.islands.is_alive(island) {
@@ -60,7 +65,7 @@ impl Engine {
                 return;
             };
             turns.looked[island as usize] += 1;
-            if !self.look_around(island, member, turns) {
+            if turns.sees_others[member as usize] && !self.look_around(island, member, turns) {
                 return;
             }
         }
@@ -70,8 +75,10 @@ impl Engine {
     fn look_around(&mut self, island: u32, member: u32, turns: &mut Turns) -> bool {
         let place = self.peers.places()[member as usize];
         let buckets = self.neighbours.grid.around(place);
-        let room = self.room(island);
-        let first_rank = self.neighbours.first_rank_of_size(room);
+        if !self.sees_anything(island, place, &buckets) {
+            return true;
+        }
+        let first_rank = self.neighbours.first_rank_of_size(self.room(island));
         let mut readers: [Option<Reader>; 9] = std::array::from_fn(|index| {
             let bucket = buckets[index];
             if buckets[..index].contains(&bucket) {
@@ -107,6 +114,21 @@ impl Engine {
             self.neighbours.drop_full(reader.bucket, &self.islands);
         }
         is_there
+    }
+
+    /// Whether there is an island in sight that fits. Mostly there is none, and this finds out fastest.
+    fn sees_anything(&mut self, island: u32, place: Place, buckets: &[u32; 9]) -> bool {
+        let (reach, room) = (self.squared_join(), self.room(island));
+        let first_rank = self.neighbours.first_rank_of_size(room);
+        let (grid, mut now) = self.neighbours.parts();
+        buckets.iter().any(|&bucket| {
+            // Small islands come last.
+            let fitting = grid.items(bucket).iter().rev().take_while(|item| item.rank >= first_rank);
+            fitting.filter(|item| item.island != island && place.is_within(item.place, reach)).any(|item| {
+                let other = now(item.island);
+                other != island && self.islands.at(other).len() <= room
+            })
+        })
     }
 
     /// Moves on to the next item in sight whose island fits.
