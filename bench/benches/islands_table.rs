@@ -49,7 +49,8 @@ fn main() {
         print_row(&World::all()[0], count, Rules::Final);
     }
     println!("\nTen thousand positions aimed at the table without its key:");
-    let [scattered, aimed] = World::hostile().map(|world| measure(&world, 10_000, Contestant::engine, 100, Rules::Product).0);
+    let [scattered, aimed] =
+        World::hostile().map(|world| measure(&world, 10_000, Contestant::engine, 100, Rules::Product).0);
     let (scattered, aimed) = (median(&scattered.times), median(&aimed.times));
     println!("scattered {} ms, aimed {} ms: {:.2} times", millis(scattered), millis(aimed), ratio(aimed, scattered));
 }

@@ -15,6 +15,7 @@ impl Engine {
         if self.settings.rules == Rules::Product && !self.transports.works(0) {
             return self.outbox.drain(&mut self.peers, &self.islands);
         }
+        let newcomers = self.pending.len();
         self.settle_newcomers();
         let mut affected = self.islands.dirty_in_order();
         // Islands made by a split are affected too and come last.
@@ -26,7 +27,7 @@ impl Engine {
             self.islands.name(&self.ids);
         }
         match self.settings.rules {
-            Rules::Product => self.take_turns(affected),
+            Rules::Product => self.take_turns(affected, newcomers),
             _ => self.pack_neighbourhoods(&affected),
         }
         self.islands.name(&self.ids);

@@ -118,6 +118,11 @@ impl Grid {
         buckets
     }
 
+    /// How many items were sorted in.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// The items of a bucket by rank.
     pub(super) fn items(&self, bucket: u32) -> &[Item] {
         let Bucket { start, end } = self.buckets[bucket as usize];

@@ -15,6 +15,9 @@ use crate::archipelago::change::IslandId;
 /// So many useless items passed in one look around make it worth removing them.
 const USELESS: u32 = 512;
 
+/// Islands are small when they have fewer members than this on average.
+const SMALL: usize = 8;
+
 struct Turns {
     queue: VecDeque<u32>,
     /// By island slot: whether it is in the queue.
@@ -36,7 +39,7 @@ struct Reader {
 }
 
 impl Engine {
-    pub(super) fn take_turns(&mut self, affected: Vec<u32>) {
+    pub(super) fn take_turns(&mut self, affected: Vec<u32>, newcomers: usize) {
         self.neighbours.fill(&self.islands, &self.peers, false);
         let mut waits = vec![false; self.islands.slots()];
         // Between two islands without news nothing changed: their members need not look.
@@ -45,8 +48,7 @@ impl Engine {
             waits[island as usize] = true;
             looked[island as usize] = 0;
         }
-        let mut sees_others = vec![false; self.peers.slots()];
-        self.neighbours.grid.each_in_sight(self.squared_join(), |item| sees_others[item.member as usize] = true);
+        let sees_others = self.who_sees_others(newcomers);
         let mut turns = Turns { queue: affected.into(), waits, looked, sees_others, by_id: self.islands_by_id() };
         while let Some(island) = turns.queue.pop_front() {
             turns.waits[island as usize] = false;
@@ -55,6 +57,18 @@ impl Engine {
             }
         }
         self.islands.clean_all();
+    }
+
+    /// Where islands are small and settled, most peers have only their own in sight, and it pays to find that out for all
+    /// at once. Elsewhere everybody looks.
+    fn who_sees_others(&self, newcomers: usize) -> Vec<bool> {
+        let grid = &self.neighbours.grid;
+        let worthwhile = self.islands.len() * SMALL > grid.len() && newcomers * 2 < grid.len();
+        let mut sees_others = vec![!worthwhile; self.peers.slots()];
+        if worthwhile {
+            grid.each_in_sight(self.squared_join(), |item| sees_others[item.member as usize] = true);
+        }
+        sees_others
     }
 
     fn take_turn(&mut self, island: u32, turns: &mut Turns) {
