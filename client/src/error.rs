@@ -26,7 +26,7 @@ pub enum ConnectError {
     /// The edge refused the WebTransport session by its HTTP status.
     #[error("the WebTransport session was refused")]
     Refused,
-    /// It took longer than [`Options::connect_timeout`].
+    /// It took longer than [`Options::connect_timeout`](crate::Options::connect_timeout).
     #[error("no session in time")]
     TimedOut,
     /// The connection ended, in its handshake or during login.

@@ -3,6 +3,8 @@
 //! The file is written from the cases below by `ATOLL_BLESS=1 cargo test -p atoll-proto --test examples`; without that
 //! variable the test compares.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use atoll_proto::archipelago::island_changed_message::PeersEntry;
 use atoll_proto::archipelago::{
     ChallengeRequestMessage, ChallengeResponseMessage, Heartbeat, IslandChangedMessage, KickedMessage, Position,

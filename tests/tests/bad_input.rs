@@ -1,5 +1,7 @@
 //! Whatever a client sends wrong costs that client: a numbered close code or a typed error, and a count in `/status`.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use atoll_client::raw::Connection;
 use atoll_client::{Options, Position, Target, Wallet, Way};
 use atoll_proto::archipelago::{ChallengeRequestMessage, Heartbeat};

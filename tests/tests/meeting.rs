@@ -1,5 +1,7 @@
 //! Clients of both native ways meet, part and meet again.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use atoll_client::{Event, Position, Way};
 use atoll_proto::datagram::Kind;
 use atoll_tests::{Edge, Peer, chat, position, within};

@@ -1,5 +1,7 @@
 //! The process: HTTP, options, shutting down, and the bots.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use atoll_client::{Discovery, Event, Position, Way};
 use atoll_proto::close::CloseCode;
 use atoll_tests::{Edge, binary, eventually, within};

@@ -1,5 +1,7 @@
 //! A whole region in virtual time, without a socket: logins, islands, rooms, and what goes over the bus.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use atoll_client::Wallet;
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::bus::{Bus, LocalBus, Message, Pattern, Subject, Subscription};

@@ -21,7 +21,7 @@ pub enum SubjectError {
     /// `>` before the last level of a pattern.
     #[error("`>` stands only at the end")]
     TailNotLast,
-    /// Longer than [`MAX_SUBJECT`] bytes.
+    /// Longer than 1,024 bytes.
     #[error("longer than {MAX_SUBJECT} bytes")]
     TooLong,
 }

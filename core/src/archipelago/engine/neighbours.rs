@@ -68,10 +68,9 @@ impl Neighbours {
         now(&mut self.merged_into, island)
     }
 
-    /// The grid, and [`Neighbours::now`] to use while reading it.
-    pub(super) fn parts(&mut self) -> (&Grid, impl FnMut(u32) -> u32) {
-        let merged_into = &mut self.merged_into;
-        (&self.grid, |island| now(merged_into, island))
+    /// The grid, and what [`now`] needs while it is read.
+    pub(super) fn parts(&mut self) -> (&Grid, &mut [u32]) {
+        (&self.grid, &mut self.merged_into)
     }
 
     /// Drops the members of full islands from a bucket.
@@ -91,7 +90,7 @@ impl Neighbours {
 }
 
 /// Follows the mergers, and shortens the way for the next time. The way is short: at each step the size at least doubles.
-fn now(merged_into: &mut [u32], island: u32) -> u32 {
+pub(super) fn now(merged_into: &mut [u32], island: u32) -> u32 {
     let next = merged_into[island as usize];
     if next == island {
         return island;

@@ -9,11 +9,15 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::Engine;
+use super::neighbours::now;
 use super::peers::Place;
 use crate::archipelago::change::IslandId;
 
 /// So many useless items passed in one look around make it worth removing them.
 const USELESS: u32 = 512;
+
+/// More peers in sight than this are a crowd.
+const FEW: usize = 64;
 
 /// Islands are small when they have fewer members than this on average.
 const SMALL: usize = 8;
@@ -27,6 +31,8 @@ struct Turns {
     /// By peer slot: whether there was anybody of another island in sight when merging began. If not, there never will be.
     sees_others: Vec<bool>,
     by_id: HashMap<IslandId, u32>,
+    /// Memory to use again.
+    sights: Vec<(u32, u32)>,
 }
 
 /// Reads one bucket by rank.
@@ -49,7 +55,8 @@ impl Engine {
             looked[island as usize] = 0;
         }
         let sees_others = self.who_sees_others(newcomers);
-        let mut turns = Turns { queue: affected.into(), waits, looked, sees_others, by_id: self.islands_by_id() };
+        let by_id = self.islands_by_id();
+        let mut turns = Turns { queue: affected.into(), waits, looked, sees_others, by_id, sights: Vec::new() };
         while let Some(island) = turns.queue.pop_front() {
             turns.waits[island as usize] = false;
             if self.islands.is_alive(island) {
@@ -89,9 +96,65 @@ impl Engine {
     fn look_around(&mut self, island: u32, member: u32, turns: &mut Turns) -> bool {
         let place = self.peers.places()[member as usize];
         let buckets = self.neighbours.grid.around(place);
-        if !self.sees_anything(island, place, &buckets) {
-            return true;
+        let mut sights = std::mem::take(&mut turns.sights);
+        let are_all = self.few_sights(island, place, &buckets, &mut sights);
+        let is_there = if are_all {
+            sights.sort_unstable();
+            self.try_all(island, &sights, turns)
+        } else {
+            self.try_in_order(island, member, &buckets, turns)
+        };
+        turns.sights = sights;
+        is_there
+    }
+
+    /// Collects what is in sight and fits: rank and island. Says whether that is all; in a crowd it gives up.
+    fn few_sights(&mut self, island: u32, place: Place, buckets: &[u32; 9], sights: &mut Vec<(u32, u32)>) -> bool {
+        let (reach, room) = (self.squared_join(), self.room(island));
+        let first_rank = self.neighbours.first_rank_of_size(room);
+        sights.clear();
+        for (index, &bucket) in buckets.iter().enumerate() {
+            let mut useless = 0;
+            let (grid, merged_into) = self.neighbours.parts();
+            let items = grid.items(bucket);
+            if items.is_empty() || buckets[..index].contains(&bucket) {
+                continue;
+            }
+            // Small islands come last.
+            for item in items.iter().rev().take_while(|item| item.rank >= first_rank) {
+                if item.island == island || !place.is_within(item.place, reach) {
+                    continue;
+                }
+                let other = now(merged_into, item.island);
+                let state = self.islands.at(other);
+                useless += u32::from(state.is_full());
+                if other != island && state.len() <= room {
+                    if sights.len() == FEW {
+                        return false;
+                    }
+                    sights.push((item.rank, item.island));
+                }
+            }
+            if useless > USELESS {
+                self.neighbours.drop_full(bucket, &self.islands);
+            }
         }
+        true
+    }
+
+    fn try_all(&mut self, island: u32, sights: &[(u32, u32)], turns: &mut Turns) -> bool {
+        for &(_, seen) in sights {
+            let other = self.neighbours.now(seen);
+            if other != island && self.islands.at(other).len() <= self.room(island) && !self.merge(island, other, turns)
+            {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Goes through a crowd by rank, no further than needed.
+    fn try_in_order(&mut self, island: u32, member: u32, buckets: &[u32; 9], turns: &mut Turns) -> bool {
         let first_rank = self.neighbours.first_rank_of_size(self.room(island));
         let mut readers: [Option<Reader>; 9] = std::array::from_fn(|index| {
             let bucket = buckets[index];
@@ -128,21 +191,6 @@ impl Engine {
             self.neighbours.drop_full(reader.bucket, &self.islands);
         }
         is_there
-    }
-
-    /// Whether there is an island in sight that fits. Mostly there is none, and this finds out fastest.
-    fn sees_anything(&mut self, island: u32, place: Place, buckets: &[u32; 9]) -> bool {
-        let (reach, room) = (self.squared_join(), self.room(island));
-        let first_rank = self.neighbours.first_rank_of_size(room);
-        let (grid, mut now) = self.neighbours.parts();
-        buckets.iter().any(|&bucket| {
-            // Small islands come last.
-            let fitting = grid.items(bucket).iter().rev().take_while(|item| item.rank >= first_rank);
-            fitting.filter(|item| item.island != island && place.is_within(item.place, reach)).any(|item| {
-                let other = now(item.island);
-                other != island && self.islands.at(other).len() <= room
-            })
-        })
     }
 
     /// Moves on to the next item in sight whose island fits.
