@@ -4,11 +4,11 @@ use crate::host::SystemHost;
 use crate::http::{About, HttpDoor, HttpError};
 use crate::quic::{EndpointError, QuicDoor};
 use atoll_certs::{CertError, DevelopmentCertificate, Origin};
+use atoll_core::Host;
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::auth::ServerName;
 use atoll_core::bus::LocalBus;
 use atoll_core::region::{Region, Settings};
-use atoll_core::{Host, archipelago};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub struct Options {
     pub http: SocketAddr,
     /// Where the certificate is kept between starts.
     pub state_dir: PathBuf,
+    /// How peers are grouped.
+    pub archipelago: ServiceSettings,
 }
 
 /// Why an edge did not start.
@@ -63,7 +65,7 @@ impl Edge {
         let certificate_sha256 = certificate.sha256_hex();
 
         let host: Arc<dyn Host> = Arc::new(SystemHost::new());
-        let region = Region::start(settings(&options, &*host), host, Arc::new(LocalBus::default()));
+        let region = Region::start(settings(&options), host, Arc::new(LocalBus::default()));
         let quic = QuicDoor::open(options.quic, certificate.chain(), certificate.key(), region.clone())?;
         let about = About {
             server_name: options.server_name,
@@ -98,10 +100,8 @@ impl Edge {
     }
 }
 
-fn settings(options: &Options, host: &dyn Host) -> Settings {
+fn settings(options: &Options) -> Settings {
     let cores = available_parallelism().map_or(1, usize::from);
-    let mut random = [0; 2];
-    host.random(&mut random);
     Settings {
         server_name: options.server_name.clone(),
         shards: cores,
@@ -109,15 +109,7 @@ fn settings(options: &Options, host: &dyn Host) -> Settings {
         max_room_members: 1_000,
         max_verifications: cores * 2,
         heartbeat_interval: Duration::from_secs(1),
-        archipelago: Some(ServiceSettings {
-            engine: archipelago::Settings {
-                // Islands of an earlier start must not be taken for today's.
-                room_prefix: format!("I{:02x}{:02x}-", random[0], random[1]),
-                ..archipelago::Settings::default()
-            },
-            flush_interval: Duration::from_secs(2),
-            peer_timeout: Duration::from_secs(60),
-        }),
+        archipelago: Some(options.archipelago.clone()),
     }
 }
 

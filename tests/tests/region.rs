@@ -51,6 +51,7 @@ fn region(bus: Arc<LocalBus>) -> Region {
         archipelago: Some(ServiceSettings {
             engine: archipelago::Settings::default(),
             flush_interval: Duration::from_secs(2),
+            newcomer_interval: Duration::from_millis(250),
             peer_timeout: Duration::from_secs(60),
         }),
     };
@@ -131,10 +132,11 @@ async fn a_thousand_peers_in_twenty_islands_hear_their_own_island_only() {
     }
     assert_eq!(log_in(&region, &wallet(5000)).await.err().unwrap().to_string(), "the region is full");
 
+    // The first of each island came alone; the others found it there.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let mut seats = Vec::new();
     for session in &mut sessions {
         let island = island_of(session).await;
-        assert_eq!(island.peers.len(), 50);
         assert_eq!(island.conn_str, format!("quic:{}", island.island_id));
         seats.push(take_seat(&region, session).await);
     }
@@ -157,6 +159,29 @@ async fn a_thousand_peers_in_twenty_islands_hear_their_own_island_only() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     let status = region.status();
     assert_eq!((status.sessions, status.seats, status.rooms, status.archipelago.peers), (0, 0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_does_not_wait_for_the_beat_and_a_storm_of_them_does_not_make_one_of_its_own() {
+    let region = region(Arc::default());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut first = log_in(&region, &wallet(1)).await.unwrap();
+    let started = Instant::now();
+    first.heartbeat(&heartbeat(0.0)).unwrap();
+    island_of(&mut first).await;
+    assert!(started.elapsed() < Duration::from_millis(10), "{:?}", started.elapsed());
+
+    let mut second = log_in(&region, &wallet(2)).await.unwrap();
+    second.heartbeat(&heartbeat(1.0)).unwrap();
+    let island = island_of(&mut second).await;
+    assert_eq!(island.peers.len(), 2);
+    assert!((249..270).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+
+    // Who only walks waits for the beat.
+    let started = Instant::now();
+    second.heartbeat(&heartbeat(500.0)).unwrap();
+    island_of(&mut second).await;
+    assert!((1990..2020).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 }
 
 async fn next(subscription: &mut Subscription) -> Message {

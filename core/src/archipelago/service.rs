@@ -22,8 +22,10 @@ const CAPACITY: usize = 65_536;
 pub struct ServiceSettings {
     /// How peers are grouped.
     pub engine: Settings,
-    /// Time between two flushes.
+    /// Time between two flushes when no newcomer waits.
     pub flush_interval: Duration,
+    /// Time between two flushes while newcomers wait for an island.
+    pub newcomer_interval: Duration,
     /// A peer silent for longer leaves its island.
     pub peer_timeout: Duration,
 }
@@ -88,6 +90,7 @@ pub struct Service {
     messages: Subscription,
     settings: ServiceSettings,
     last_heard: HashMap<Arc<str>, Duration>,
+    last_flush: Duration,
     watch: Watch,
 }
 
@@ -96,23 +99,30 @@ impl Service {
     pub fn new(settings: ServiceSettings, host: Arc<dyn Host>, bus: Arc<dyn Bus>, watch: Watch) -> Self {
         let messages = subscribe(&*bus);
         let engine = Engine::new(settings.engine.clone());
-        Self { engine, bus, host, messages, settings, last_heard: HashMap::new(), watch }
+        let last_flush = host.monotonic();
+        Self { engine, bus, host, messages, settings, last_heard: HashMap::new(), last_flush, watch }
     }
 
     /// Serves until the bus ends.
     pub async fn run(mut self) {
-        let mut beat = tokio::time::interval(self.settings.flush_interval);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let wait = self.until_flush();
             tokio::select! {
                 biased;
-                _ = beat.tick() => self.flush(),
+                () = tokio::time::sleep(wait) => self.flush(),
                 message = self.messages.next() => match message {
                     Some(message) => self.hear(&message),
                     None => return,
                 },
             }
         }
+    }
+
+    /// Who has just come should not wait for the beat; a storm of them must not make every moment a flush.
+    fn until_flush(&self) -> Duration {
+        let newcomers = self.engine.newcomers() > 0;
+        let interval = if newcomers { self.settings.newcomer_interval } else { self.settings.flush_interval };
+        (self.last_flush + interval.min(self.settings.flush_interval)).saturating_sub(self.host.monotonic())
     }
 
     fn hear(&mut self, message: &Message) {
@@ -143,6 +153,7 @@ impl Service {
     }
 
     fn flush(&mut self) {
+        self.last_flush = self.host.monotonic();
         self.forget_silent();
         let changes = self.engine.flush();
         self.watch.0.changes.add(changes.len() as u64);

@@ -1,8 +1,10 @@
 //! The command line: `atoll serve` (also without a command) and `atoll bots`.
 
+mod archipelago;
 mod bots;
 mod serve;
 
+pub use archipelago::ArchipelagoOptions;
 pub use bots::BotsOptions;
 pub use serve::ServeOptions;
 

@@ -1,5 +1,6 @@
 //! `atoll serve`.
 
+use super::archipelago::ArchipelagoOptions;
 use crate::edge::{Edge, Options};
 use anyhow::Context;
 use atoll_core::auth::ServerName;
@@ -31,6 +32,10 @@ pub struct ServeOptions {
     /// Print one line of JSON on standard output when every door is open
     #[arg(long, env = "ATOLL_READY_JSON")]
     pub ready_json: bool,
+
+    /// How peers are grouped
+    #[command(flatten)]
+    pub archipelago: ArchipelagoOptions,
 }
 
 impl ServeOptions {
@@ -40,11 +45,14 @@ impl ServeOptions {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let ready_json = self.ready_json;
         let state_dir = self.state_dir.unwrap_or_else(default_state_dir);
+        let mut random = [0; 12];
+        getrandom::fill(&mut random).context("no random numbers")?;
         let edge = Edge::start(Options {
             server_name: self.server_name,
             quic: self.quic,
             http: self.http,
             state_dir: state_dir.clone(),
+            archipelago: self.archipelago.settings(random),
         });
         let edge = edge.await?;
         eprintln!("{}", start_table(&edge, &state_dir.display().to_string()));
