@@ -15,3 +15,11 @@ check:
 # An edge's map page with fifty walkers on it: run `just run` first
 demo:
     cargo run --release -- bots --count 50 --duration 60
+
+# The island engine's table: times, island changes, bytes per peer, ratio to the pairwise oracle
+bench *WORLDS:
+    cargo bench -p atoll-bench --bench islands_table -- {{WORLDS}}
+
+# The same worlds under criterion, to compare with an earlier run
+bench-criterion:
+    cargo bench -p atoll-bench --bench islands

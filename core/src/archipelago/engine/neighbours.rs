@@ -14,6 +14,8 @@ pub(super) struct Neighbours {
     pub(super) grid: Grid,
     /// By island slot: the island it was merged into, or itself.
     merged_into: Vec<u32>,
+    /// By island slot: how many members it has by now. Kept beside the islands because it is read all the time.
+    sizes: Vec<u32>,
     /// By size: the first rank of islands of at most that size.
     first_rank: Vec<u32>,
     /// Somebody in the grid was dropped from all islands.
@@ -22,7 +24,8 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     pub(super) fn new(reach: f64, key: u64) -> Self {
-        Self { grid: Grid::new(reach, key), merged_into: Vec::new(), first_rank: Vec::new(), is_stale: false }
+        let grid = Grid::new(reach, key);
+        Self { grid, merged_into: Vec::new(), sizes: Vec::new(), first_rank: Vec::new(), is_stale: false }
     }
 
     /// Fills the grid with the members of all islands, or only of those that are not full. Islands are ranked by size, the largest
@@ -31,6 +34,11 @@ impl Neighbours {
         self.is_stale = false;
         self.merged_into.clear();
         self.merged_into.extend(0..islands.slots() as u32);
+        self.sizes.clear();
+        self.sizes.resize(islands.slots(), 0);
+        for (island, state) in islands.in_order() {
+            self.sizes[island.slot as usize] = state.len() as u32;
+        }
         let wanted = islands.in_order().filter(|(_, state)| full_ones_too || !state.is_full());
         let mut ranked: Vec<(u32, u32)> = wanted.map(|(island, state)| (state.len() as u32, island.slot)).collect();
         ranked.sort_by_key(|&(size, _)| Reverse(size));
@@ -68,19 +76,25 @@ impl Neighbours {
         now(&mut self.merged_into, island)
     }
 
-    /// The grid, and what [`now`] needs while it is read.
-    pub(super) fn parts(&mut self) -> (&Grid, &mut [u32]) {
-        (&self.grid, &mut self.merged_into)
+    /// How many members an island has by now.
+    pub(super) fn size(&self, island: u32) -> usize {
+        self.sizes[island as usize] as usize
+    }
+
+    /// The grid, and what [`now`] needs while it is read, and the sizes by island slot.
+    pub(super) fn parts(&mut self) -> (&Grid, &mut [u32], &[u32]) {
+        (&self.grid, &mut self.merged_into, &self.sizes)
     }
 
     /// Drops the members of full islands from a bucket.
-    pub(super) fn drop_full(&mut self, bucket: u32, islands: &Islands) {
-        let merged_into = &mut self.merged_into;
-        self.grid.retain(bucket, |item| !islands.at(now(merged_into, item.island)).is_full());
+    pub(super) fn drop_full(&mut self, bucket: u32, max_peers: usize) {
+        let (merged_into, sizes) = (&mut self.merged_into, &self.sizes);
+        self.grid.retain(bucket, |item| (sizes[now(merged_into, item.island) as usize] as usize) < max_peers);
     }
 
     pub(super) fn merged(&mut self, host: u32, source: u32, somebody_dropped: bool) {
         self.merged_into[source as usize] = host;
+        self.sizes[host as usize] += self.sizes[source as usize];
         self.is_stale |= somebody_dropped;
     }
 

@@ -112,10 +112,11 @@ impl Engine {
     fn few_sights(&mut self, island: u32, place: Place, buckets: &[u32; 9], sights: &mut Vec<(u32, u32)>) -> bool {
         let (reach, room) = (self.squared_join(), self.room(island));
         let first_rank = self.neighbours.first_rank_of_size(room);
+        let max_peers = self.settings.max_peers;
         sights.clear();
         for (index, &bucket) in buckets.iter().enumerate() {
             let mut useless = 0;
-            let (grid, merged_into) = self.neighbours.parts();
+            let (grid, merged_into, sizes) = self.neighbours.parts();
             let items = grid.items(bucket);
             if items.is_empty() || buckets[..index].contains(&bucket) {
                 continue;
@@ -126,9 +127,9 @@ impl Engine {
                     continue;
                 }
                 let other = now(merged_into, item.island);
-                let state = self.islands.at(other);
-                useless += u32::from(state.is_full());
-                if other != island && state.len() <= room {
+                let size = sizes[other as usize] as usize;
+                useless += u32::from(size >= max_peers);
+                if other != island && size <= room {
                     if sights.len() == FEW {
                         return false;
                     }
@@ -136,7 +137,7 @@ impl Engine {
                 }
             }
             if useless > USELESS {
-                self.neighbours.drop_full(bucket, &self.islands);
+                self.neighbours.drop_full(bucket, max_peers);
             }
         }
         true
@@ -145,7 +146,7 @@ impl Engine {
     fn try_all(&mut self, island: u32, sights: &[(u32, u32)], turns: &mut Turns) -> bool {
         for &(_, seen) in sights {
             let other = self.neighbours.now(seen);
-            if other != island && self.islands.at(other).len() <= self.room(island) && !self.merge(island, other, turns)
+            if other != island && self.neighbours.size(other) <= self.room(island) && !self.merge(island, other, turns)
             {
                 return false;
             }
@@ -176,7 +177,7 @@ impl Engine {
             };
             if let Some((_, seen)) = reader.head {
                 let other = self.neighbours.now(seen);
-                if other != island && self.islands.at(other).len() <= self.room(island) {
+                if other != island && self.neighbours.size(other) <= self.room(island) {
                     is_there = self.merge(island, other, turns);
                 }
             }
@@ -188,7 +189,7 @@ impl Engine {
             }
         }
         for reader in readers.iter().flatten().filter(|reader| reader.useless > USELESS) {
-            self.neighbours.drop_full(reader.bucket, &self.islands);
+            self.neighbours.drop_full(reader.bucket, self.settings.max_peers);
         }
         is_there
     }
@@ -206,9 +207,9 @@ impl Engine {
                 continue;
             }
             let other = self.neighbours.now(item.island);
-            let state = self.islands.at(other);
-            reader.useless += u32::from(state.is_full());
-            if other != island && state.len() <= room {
+            let size = self.neighbours.size(other);
+            reader.useless += u32::from(size >= self.settings.max_peers);
+            if other != island && size <= room {
                 reader.head = Some((item.rank, item.island));
                 return;
             }
@@ -242,7 +243,6 @@ impl Engine {
 
     /// How many members an island can win.
     fn room(&self, island: u32) -> usize {
-        let state = self.islands.at(island);
-        state.max_peers.saturating_sub(state.len())
+        self.settings.max_peers.saturating_sub(self.neighbours.size(island))
     }
 }
