@@ -36,6 +36,32 @@ async fn http_tells_where_the_doors_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_metric_is_documented_and_told_once() {
+    let edge = Edge::start().await;
+    let mut peer = edge.peer(Way::Quic).await;
+    peer.heartbeat(Position::default());
+    peer.seated(1).await;
+    let (code, page) = edge.get("/metrics").await;
+    assert_eq!(code, 200);
+    for line in ["atoll_sessions 1", "atoll_seats 1", "atoll_logins_total 1", "atoll_quic_connections 1"] {
+        assert!(page.lines().any(|told| told == line), "{line} is not in\n{page}");
+    }
+    let document = include_str!("../../docs/metrics.md");
+    let mut told = std::collections::BTreeSet::new();
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        value.parse::<u64>().unwrap();
+        assert!(told.insert(series), "{series} twice");
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        assert!(document.contains(&format!("`{name}")), "{name} is not documented");
+        if let Some(reason) = labels.strip_prefix("reason=\"") {
+            assert!(document.contains(&format!("`{}`", reason.trim_end_matches("\"}"))), "{reason} is not documented");
+        }
+        assert!(page.contains(&format!("# TYPE {name} ")), "{name} has no type");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_certificate_and_its_private_key_stay_between_starts() {
     use std::os::unix::fs::PermissionsExt;
     let edge = Edge::start().await;

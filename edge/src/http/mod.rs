@@ -5,10 +5,12 @@
 //! | `/` | the map page |
 //! | `/about` | where the doors are (Decentraland's shape, with `comms.atoll`) |
 //! | `/status` | what this edge holds and has counted |
+//! | `/metrics` | the same for Prometheus |
 //! | `/health/live`, `/health/ready` | 200 `alive`; 200 `ready`, or 503 while shutting down |
 //! | `/certificate.sha256` | the development certificate's hash, in hex |
 
 mod about;
+mod metrics;
 mod page;
 mod status;
 
@@ -22,6 +24,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use status::EdgeStatus;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -105,6 +108,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(page::routes())
         .route("/about", get(about::about))
         .route("/status", get(status))
+        .route("/metrics", get(metrics))
         .route("/health/live", get("alive"))
         .route("/health/ready", get(ready))
         .route("/certificate.sha256", get(certificate))
@@ -120,13 +124,23 @@ async fn with_headers(mut response: Response) -> Response {
     response
 }
 
-async fn status(State(shared): State<Arc<Shared>>) -> Json<status::EdgeStatus> {
-    Json(status::EdgeStatus {
-        version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: shared.started.elapsed().as_secs(),
-        region: shared.region.status(),
-        quic: shared.quic.status(),
-    })
+impl Shared {
+    fn status(&self) -> EdgeStatus {
+        EdgeStatus {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            region: self.region.status(),
+            quic: self.quic.status(),
+        }
+    }
+}
+
+async fn status(State(shared): State<Arc<Shared>>) -> Json<EdgeStatus> {
+    Json(shared.status())
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&shared.status())).into_response()
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {

@@ -1,0 +1,94 @@
+//! `/metrics`: the counts of `/status` in Prometheus' text format. docs/metrics.md says what each one means.
+
+use super::status::EdgeStatus;
+use std::fmt::Write;
+
+/// The content type of the text format.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Writes every metric once, in a fixed order.
+pub(super) fn text(status: &EdgeStatus) -> String {
+    let EdgeStatus { version, uptime_seconds, region, quic } = status;
+    let mut page = Page::default();
+    page.gauge("atoll_info", "Always 1; the label tells the version.");
+    page.labelled("atoll_info", "version", version, 1);
+    page.value("atoll_uptime_seconds", "Since the edge started.", *uptime_seconds);
+    page.value("atoll_sessions", "Logged-in peers.", region.sessions);
+    page.value("atoll_rooms", "Rooms with at least one link.", region.rooms);
+    page.value("atoll_seats", "Members of all rooms.", region.seats);
+    page.value("atoll_islands", "Islands of this region's archipelago.", region.archipelago.islands);
+    page.value("atoll_archipelago_peers", "Peers that archipelago knows.", region.archipelago.peers);
+    page.value("atoll_quic_connections", "QUIC connections, logged in or not.", quic.connections);
+
+    page.total("atoll_logins_total", "Logins that succeeded.", region.logins);
+    page.total("atoll_heartbeats_total", "Heartbeats taken.", region.heartbeats);
+    page.total("atoll_room_ticks_total", "Ticks of all rooms.", region.ticks);
+    page.total("atoll_packets_in_total", "Packets taken from members.", region.packets_in);
+    page.total("atoll_packets_out_total", "Packets handed to links.", region.packets_out);
+    page.total("atoll_island_changes_total", "Island changes announced.", region.archipelago.changes);
+
+    page.counter("atoll_drops_total", "What was dropped, by reason.");
+    let refused = &region.packets_refused;
+    for (reason, count) in [
+        ("packet_no_seat", refused.no_seat),
+        ("packet_stale", refused.stale),
+        ("packet_too_fast", refused.too_fast),
+        ("packet_too_large", refused.too_large),
+        ("packet_unsupported", refused.unsupported),
+        ("batch_receiver_behind", region.links_behind),
+        ("chunk_above_path", quic.chunks_too_large),
+        ("datagram_foreign_session", quic.foreign_datagrams),
+        ("datagram_wrong_tag", quic.wrong_tag),
+        ("heartbeat_refused", region.archipelago.refused),
+        ("bus_full", region.bus.lost + region.archipelago.lost),
+        ("bus_subscriber_slow", region.bus.dropped + region.archipelago.dropped),
+        ("bus_malformed", region.bus.malformed),
+    ] {
+        page.labelled("atoll_drops_total", "reason", reason, count);
+    }
+    page.total("atoll_links_gone_total", "Links that rooms dropped.", region.links_gone);
+    page.total("atoll_quic_handshakes_failed_total", "QUIC handshakes that failed.", quic.handshakes_failed);
+    page.total("atoll_quic_requests_failed_total", "HTTP/3 without a session.", quic.requests_failed);
+    page.counter("atoll_sessions_closed_total", "Connections ended, by close code.");
+    for (code, count) in &quic.closed {
+        page.labelled("atoll_sessions_closed_total", "code", code, *count);
+    }
+    page.counter("atoll_refused_total", "Refused items of clients, by error code.");
+    for (code, count) in &quic.refused {
+        page.labelled("atoll_refused_total", "code", code, *count);
+    }
+    page.0
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn value(&mut self, name: &str, help: &str, value: u64) {
+        self.gauge(name, help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn total(&mut self, name: &str, help: &str, value: u64) {
+        self.counter(name, help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} gauge"));
+    }
+
+    fn counter(&mut self, name: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} counter"));
+    }
+
+    /// Label values are names from the code, so none needs escaping.
+    fn labelled(&mut self, name: &str, label: &str, value: &str, count: u64) {
+        self.line(format_args!("{name}{{{label}=\"{value}\"}} {count}"));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a String does not fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+}
