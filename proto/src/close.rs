@@ -33,6 +33,8 @@ pub enum CloseCode {
     TooSlow,
     /// The edge has no room for another session.
     Overloaded,
+    /// No heartbeat for as long as a peer may be silent.
+    Silent,
 }
 
 /// What a client should do after a session ended.
@@ -50,7 +52,7 @@ use RetryAdvice::{DoNotRetry, Retry, RetryElsewhere};
 
 impl CloseCode {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Closed,
         Self::ShuttingDown,
         Self::Internal,
@@ -64,6 +66,7 @@ impl CloseCode {
         Self::Unauthorized,
         Self::TooSlow,
         Self::Overloaded,
+        Self::Silent,
     ];
 
     const fn row(self) -> (u32, &'static str, RetryAdvice) {
@@ -81,6 +84,7 @@ impl CloseCode {
             Self::Unauthorized => (4009, "unauthorized", DoNotRetry),
             Self::TooSlow => (4010, "too_slow", Retry),
             Self::Overloaded => (4011, "overloaded", RetryElsewhere),
+            Self::Silent => (4012, "silent", Retry),
         }
     }
 

@@ -35,7 +35,12 @@ pub fn binary() -> PathBuf {
 impl Edge {
     /// Starts an edge at free ports and waits until every door is open.
     pub async fn start() -> Self {
-        Self::on(tempfile::tempdir().expect("a temporary directory")).await
+        Self::start_with(&[]).await
+    }
+
+    /// Starts an edge with further options.
+    pub async fn start_with(options: &[&str]) -> Self {
+        Self::on(tempfile::tempdir().expect("a temporary directory"), options).await
     }
 
     /// Starts an edge whose options all come from the environment.
@@ -51,13 +56,13 @@ impl Edge {
     pub async fn restart(mut self) -> Self {
         self.terminate().await;
         within("the end of the edge", self.process.wait()).await.expect("a child's status");
-        Self::on(self.state).await
+        Self::on(self.state, &[]).await
     }
 
-    async fn on(state: TempDir) -> Self {
+    async fn on(state: TempDir, options: &[&str]) -> Self {
         let mut command = Command::new(binary());
         command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-json", "--state-dir"]);
-        command.arg(state.path());
+        command.arg(state.path()).args(options);
         Self::spawn(command, state).await
     }
 

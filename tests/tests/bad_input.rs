@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use atoll_client::raw::Connection;
-use atoll_client::{Options, Position, Target, Wallet, Way};
+use atoll_client::{Event, Options, Position, Target, Wallet, Way};
 use atoll_proto::archipelago::{ChallengeRequestMessage, Heartbeat};
 use atoll_proto::atoll::{ErrorCode, client_message, server_message};
 use atoll_proto::close::CloseCode;
@@ -29,7 +29,10 @@ fn request(wallet: &Wallet) -> client_message::Message {
 
 /// A logged-in connection to send anything on.
 async fn logged_in(edge: &Edge, way: Way) -> Connection {
-    let wallet = Wallet::random().unwrap();
+    logged_in_as(edge, &Wallet::random().unwrap(), way).await
+}
+
+async fn logged_in_as(edge: &Edge, wallet: &Wallet, way: Way) -> Connection {
     let mut connection = edge.raw(way).await;
     let challenge = connection.request_challenge(&wallet.address().to_string()).await.unwrap();
     let expiration = SystemTime::now() + Duration::from_secs(60);
@@ -313,4 +316,59 @@ async fn a_flood_of_refused_items_is_counted_and_reported_once_a_second() {
     assert_eq!(reported, FLOOD);
     assert!(reports <= 2 + started.elapsed().as_secs(), "{reports} reports");
     assert_eq!(count(&edge, "/quic/refused/ERROR_CODE_INVALID_POSITION").await, u64::from(FLOOD));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeats_without_end_are_taken_ten_a_second() {
+    let edge = Edge::start().await;
+    let mut eager = logged_in(&edge, Way::WebTransport).await;
+    for _ in 0..500 {
+        let heartbeat = Heartbeat { position: Some(Position::default()), desired_room: None };
+        eager.send(client_message::Message::Heartbeat(heartbeat)).await.unwrap();
+    }
+    assert_eq!(refused(&mut eager).await.0, ErrorCode::TooFast);
+    let taken = count(&edge, "/region/heartbeats").await;
+    assert!((10..50).contains(&taken), "{taken}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_kicked_hears_it_before_the_close() {
+    let edge = Edge::start().await;
+    for way in WAYS {
+        let wallet = Wallet::random().unwrap();
+        let mut first = logged_in_as(&edge, &wallet, way).await;
+        let _second = edge.client_of(&wallet, way).await;
+        let told = within("the kick", first.recv()).await.unwrap();
+        assert!(matches!(told, server_message::Message::Kicked(_)), "{told:?}");
+        assert_eq!(close_code(&first).await, Some(CloseCode::Kicked));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_falls_silent_loses_session_and_seat() {
+    let edge = Edge::start_with(&["--archipelago-peer-timeout", "3"]).await;
+    let mut steady = edge.peer(Way::Quic).await;
+    let mut silent = edge.peer(Way::WebTransport).await;
+    silent.heartbeat(Position::default());
+    steady.heartbeat(Position::default());
+    steady.seated(2).await;
+    let alone = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            tokio::select! {
+                _ = beat.tick() => steady.heartbeat(Position::default()),
+                _ = steady.next_event() => if steady.island().members.len() == 1 { return },
+            }
+        }
+    };
+    within("the silent one's leave", alone).await;
+    let why = within("the silent one's end", async {
+        loop {
+            if let Event::Closed(why) = silent.next_event().await {
+                return why;
+            }
+        }
+    })
+    .await;
+    assert_eq!(why.code(), Some(CloseCode::Silent));
 }

@@ -5,8 +5,10 @@
 use atoll_client::Wallet;
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::bus::{Bus, LocalBus, Message, Pattern, Subject, Subscription};
-use atoll_core::region::{Capabilities, JoinFailed, LoginError, Proof, Region, Seat, Session, SessionEvent, Settings};
-use atoll_core::room::{Delivery, Frame, Link, MemberList, Pressure};
+use atoll_core::region::{
+    Capabilities, HeartbeatError, JoinFailed, LoginError, Proof, Region, Seat, Session, SessionEvent, Settings,
+};
+use atoll_core::room::{Delivery, Frame, Link, MemberList, Pressure, RoomId, Sender};
 use atoll_core::{Host, archipelago};
 use atoll_proto::archipelago::{Heartbeat, IslandChangedMessage, Position};
 use atoll_proto::datagram::{Alias, Sequence, Tag};
@@ -70,7 +72,7 @@ async fn log_in(region: &Region, wallet: &Wallet) -> Result<Session, LoginError>
     let challenge = region.challenge();
     let expiration = SystemTime::UNIX_EPOCH + Duration::from_millis(NOW) + Duration::from_secs(3600);
     let auth_chain_json = wallet.sign(challenge.as_str(), expiration);
-    let capabilities = Capabilities { schemes: vec![Capabilities::QUIC.to_owned()] };
+    let capabilities = Capabilities { quic: true };
     region.login(Proof::SignedChallenge { challenge, auth_chain_json }, capabilities).await
 }
 
@@ -126,7 +128,7 @@ async fn a_thousand_peers_in_twenty_islands_hear_their_own_island_only() {
     let region = region(Arc::default());
     let mut sessions = Vec::new();
     for number in 0..1000u16 {
-        let session = log_in(&region, &wallet(number)).await.unwrap();
+        let mut session = log_in(&region, &wallet(number)).await.unwrap();
         session.heartbeat(&heartbeat(f32::from(number % 20) * 500.0 + f32::from(number) / 1000.0)).unwrap();
         sessions.push(session);
     }
@@ -292,4 +294,83 @@ async fn proofs_that_do_not_hold_change_nothing() {
         assert!(matches!(refused, Err(LoginError::Unauthorized(_))));
     }
     assert_eq!((region.status().sessions, region.status().logins), (0, 0));
+}
+
+/// Starts `future` and gives it up before it takes the answer that is on its way.
+async fn given_up<T>(future: impl Future<Output = T>) {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(|context| {
+        assert!(future.as_mut().poll(context).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    // Virtual time moves only when nothing else can: the answer is there then.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seat_nobody_waits_for_any_more_is_given_up() {
+    let region = region(Arc::default());
+    let mut session = log_in(&region, &wallet(1)).await.unwrap();
+    session.heartbeat(&heartbeat(0.0)).unwrap();
+    island_of(&mut session).await;
+    let grant = region.grant(&session).unwrap();
+    given_up(region.join(grant, Box::new(Ear::default()))).await;
+    given_up(region.open_link(RoomId::new("named"), Box::new(Ear::default()))).await;
+    let bridge = region.open_link(RoomId::new("other"), Box::new(Ear::default())).await.unwrap();
+    given_up(bridge.add(Sender::Server("lost".into()))).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let status = region.status();
+    assert_eq!((status.rooms, status.seats), (1, 0), "the bridge's room, with nobody in it");
+
+    let alias = bridge.add(Sender::Server("kept".into())).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(region.status().seats, 1);
+    bridge.remove(alias);
+    drop(bridge);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!((region.status().rooms, region.status().seats), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_takes_ten_heartbeats_a_second() {
+    let region = region(Arc::default());
+    let mut session = log_in(&region, &wallet(1)).await.unwrap();
+    let taken = (0..100).filter(|_| session.heartbeat(&heartbeat(0.0)).is_ok()).count();
+    assert_eq!(taken, 10);
+    assert_eq!(session.heartbeat(&heartbeat(0.0)), Err(HeartbeatError::TooOften));
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        session.heartbeat(&heartbeat(0.0)).unwrap();
+    }
+    let named = Heartbeat { desired_room: Some("x".repeat(65)), ..heartbeat(0.0) };
+    assert_eq!(session.heartbeat(&named), Err(HeartbeatError::DesiredRoomTooLong));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_archipelago_did_not_hear_of_is_announced_again() {
+    let bus = Arc::new(LocalBus::default());
+    let region = region(Arc::clone(&bus));
+    let mut session = log_in(&region, &wallet(1)).await.unwrap();
+    session.heartbeat(&heartbeat(0.0)).unwrap();
+    island_of(&mut session).await;
+    // Nothing else runs meanwhile, so the queue of the service fills, and the end and the next login are lost.
+    let noise = Subject::new("client-proto.peer.noise.heartbeat").unwrap();
+    for _ in 0..70_000 {
+        bus.publish(Message::new(noise.clone(), Bytes::new())).unwrap();
+    }
+    drop(session);
+    let mut session = log_in(&region, &wallet(1)).await.unwrap();
+    let started = Instant::now();
+    let island = async {
+        loop {
+            session.heartbeat(&heartbeat(0.0)).unwrap();
+            if let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(1), session.next_event()).await {
+                return event;
+            }
+        }
+    };
+    assert!(matches!(island.await, SessionEvent::IslandChanged(_)));
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    assert!(region.status().archipelago.dropped > 0, "nothing was lost, so nothing was tried");
 }

@@ -37,6 +37,7 @@ const CODES: Readonly<Record<number, readonly [name: string, retry: Retry]>> = {
   4009: ["unauthorized", "do not retry"],
   4010: ["too_slow", "retry"],
   4011: ["overloaded", "retry elsewhere"],
+  4012: ["silent", "retry"],
 };
 
 /** What a close code says; `null` for a connection lost without one. */

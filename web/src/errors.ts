@@ -53,4 +53,6 @@ export const ERROR_CODES: Readonly<Record<number, string>> = {
   4: "NO_SEAT",
   5: "TOO_FAST",
   6: "UNSUPPORTED",
+  7: "ROOM_FULL",
+  8: "INVALID_ROOM",
 };

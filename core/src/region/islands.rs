@@ -43,9 +43,9 @@ impl Region {
 }
 
 /// The edge that holds a session writes its connection string; a foreign archipelago's is passed on as it came.
-fn with_connection_string(mut island: IslandChangedMessage, ours: bool, client: &Capabilities) -> IslandChangedMessage {
-    if ours && client.understands(Capabilities::QUIC) {
-        island.conn_str = format!("{}:{}", Capabilities::QUIC, island.island_id);
+fn with_connection_string(mut island: IslandChangedMessage, ours: bool, client: Capabilities) -> IslandChangedMessage {
+    if ours && client.quic {
+        island.conn_str = format!("quic:{}", island.island_id);
     }
     island
 }

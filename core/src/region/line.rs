@@ -31,20 +31,49 @@ pub(super) struct Packet {
 
 /// What changes a room.
 pub(super) enum Control {
-    Join { grant: Grant, link: Box<dyn Link>, reply: oneshot::Sender<Result<(Tag, Alias, LinkId), JoinFailed>> },
-    Open { room: RoomId, link: Box<dyn Link>, reply: oneshot::Sender<(Tag, LinkId)> },
-    Add { tag: Tag, link: LinkId, sender: Sender, reply: oneshot::Sender<Result<Alias, JoinFailed>> },
+    Join { grant: Grant, link: Box<dyn Link>, ways: Ways, reply: oneshot::Sender<Result<(Line, Alias), JoinFailed>> },
+    Open { room: RoomId, link: Box<dyn Link>, ways: Ways, reply: oneshot::Sender<Line> },
+    Add { tag: Tag, link: LinkId, sender: Sender, ways: Ways, reply: oneshot::Sender<Result<Admitted, JoinFailed>> },
     Remove { tag: Tag, link: LinkId, member: Alias },
     Close { tag: Tag, link: LinkId },
 }
 
-/// The way from outside to one link of one room. Dropping it closes the link.
+/// The way from outside to one link of one room. Dropping it closes the link, wherever it is dropped: also in an answer
+/// that nobody waits for any more.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) tag: Tag,
-    pub(super) link: LinkId,
-    pub(super) ways: Ways,
-    pub(super) waiting: Arc<AtomicUsize>,
+    tag: Tag,
+    link: LinkId,
+    ways: Ways,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A member behind a bridge whose alias the bridge does not know yet. Dropping it takes the member out again.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    tag: Tag,
+    link: LinkId,
+    member: Option<Alias>,
+    ways: Ways,
+}
+
+impl Admitted {
+    pub(super) fn new(tag: Tag, link: LinkId, member: Alias, ways: Ways) -> Self {
+        Self { tag, link, member: Some(member), ways }
+    }
+
+    /// The alias, now somebody's.
+    pub(super) fn keep(mut self) -> Option<Alias> {
+        self.member.take()
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        if let Some(member) = self.member {
+            let _ = self.ways.control.send(Control::Remove { tag: self.tag, link: self.link, member });
+        }
+    }
 }
 
 /// The two queues of a room's task.
@@ -58,6 +87,18 @@ pub(super) struct Ways {
 }
 
 impl Line {
+    pub(super) fn new(tag: Tag, link: LinkId, ways: Ways) -> Self {
+        Self { tag, link, ways, waiting: Arc::default() }
+    }
+
+    pub(super) fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    pub(super) fn ways(&self) -> &Ways {
+        &self.ways
+    }
+
     pub(super) fn send(&self, from: Alias, delivery: Delivery, sequence: Sequence, payload: Bytes) -> Result<(), Busy> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
             self.waiting.fetch_sub(1, Ordering::Relaxed);

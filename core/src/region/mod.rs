@@ -77,6 +77,9 @@ pub enum LoginError {
     /// The region is ending.
     #[error("the region is ending")]
     Ending,
+    /// Checking the chain failed in a way it should not.
+    #[error("the auth chain could not be checked")]
+    Internal,
 }
 
 /// A region's rules at work. Cheap to clone; the last clone's end ends its tasks.
@@ -148,10 +151,9 @@ impl Region {
             let _permit = permit;
             auth::verify(&auth_chain_json, challenge.as_str(), now)
         });
-        let address = verdict.await.map_err(|_| LoginError::Ending)??;
+        let address = verdict.await.map_err(|_| LoginError::Internal)??;
         let session = Session::open(&self.inner, address, capabilities).ok_or(LoginError::Full)?;
         self.inner.counters.logins.add(1);
-        self.inner.publish(&format!("peer.{address}.connect"), Bytes::new());
         Ok(session)
     }
 
@@ -183,9 +185,14 @@ impl Region {
         self.shard_of(&room).open_link(room, link).await
     }
 
+    /// Sessions open now.
+    pub fn sessions(&self) -> usize {
+        self.inner.registry.len()
+    }
+
     /// What the region holds and has done so far.
     pub fn status(&self) -> Status {
-        self.inner.counters.status(self.inner.registry.len())
+        self.inner.counters.status(self.sessions())
     }
 
     fn shard_of(&self, room: &RoomId) -> &Shard {

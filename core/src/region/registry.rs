@@ -4,6 +4,7 @@ use super::session::{Capabilities, SessionEvent};
 use crate::room::{RoomId, SessionId};
 use atoll_proto::Address;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
@@ -23,8 +24,9 @@ struct Sessions {
 #[derive(Debug)]
 struct Entry {
     id: SessionId,
-    capabilities: Arc<Capabilities>,
+    capabilities: Capabilities,
     events: mpsc::Sender<SessionEvent>,
+    kicked: Arc<AtomicBool>,
     island: Option<(RoomId, u64)>,
 }
 
@@ -37,8 +39,9 @@ impl Registry {
     pub(super) fn open(
         &self,
         address: Address,
-        capabilities: Arc<Capabilities>,
+        capabilities: Capabilities,
         events: mpsc::Sender<SessionEvent>,
+        kicked: Arc<AtomicBool>,
     ) -> Option<SessionId> {
         let mut sessions = self.lock();
         let newcomer = !sessions.by_address.contains_key(&address);
@@ -47,22 +50,22 @@ impl Registry {
         }
         sessions.last_id += 1;
         let id = SessionId(sessions.last_id);
-        let replaced = sessions.by_address.insert(address, Entry { id, capabilities, events, island: None });
+        let replaced = sessions.by_address.insert(address, Entry { id, capabilities, events, kicked, island: None });
         if let Some(replaced) = replaced {
-            // When its queue is full, losing the sender ends it all the same.
-            let _ = replaced.events.try_send(SessionEvent::Kicked);
+            // It ends with its queue, whose only sender goes here; the flag tells it why.
+            replaced.kicked.store(true, Ordering::Relaxed);
         }
         Some(id)
     }
 
-    /// Removes a session; `false` when a newer one has taken its place.
-    pub(super) fn close(&self, address: Address, id: SessionId) -> bool {
+    /// Removes a session and calls `announce`, unless a newer one has taken its place. No login of the address comes
+    /// between the two.
+    pub(super) fn close(&self, address: Address, id: SessionId, announce: impl FnOnce()) {
         let mut sessions = self.lock();
-        let current = sessions.by_address.get(&address).is_some_and(|entry| entry.id == id);
-        if current {
+        if sessions.by_address.get(&address).is_some_and(|entry| entry.id == id) {
             sessions.by_address.remove(&address);
+            announce();
         }
-        current
     }
 
     /// The island of a session and the generation of that fact; `None` when it has none or has been replaced.
@@ -73,12 +76,12 @@ impl Registry {
 
     /// Puts the session of `address` into an island and tells it what `event` makes of its capabilities. A session that
     /// does not read its events ends.
-    pub(super) fn move_to(&self, address: Address, room: RoomId, event: impl FnOnce(&Capabilities) -> SessionEvent) {
+    pub(super) fn move_to(&self, address: Address, room: RoomId, event: impl FnOnce(Capabilities) -> SessionEvent) {
         let mut sessions = self.lock();
         let Some(entry) = sessions.by_address.get_mut(&address) else { return };
         let generation = entry.island.as_ref().map_or(0, |(_, generation)| generation + 1);
         entry.island = Some((room, generation));
-        if entry.events.try_send(event(&entry.capabilities)).is_err() {
+        if entry.events.try_send(event(entry.capabilities)).is_err() {
             // The receiver sees the end of its queue once this, its only sender, is gone.
             let (closed, _) = mpsc::channel(1);
             entry.events = closed;

@@ -21,12 +21,7 @@ impl Seat {
 
     /// The tag of the room's incarnation.
     pub fn tag(&self) -> Tag {
-        self.line.tag
-    }
-
-    /// The alias the others know this member by.
-    pub fn alias(&self) -> Alias {
-        self.alias
+        self.line.tag()
     }
 
     /// Sends a packet. Never waits; what the room refuses comes back through the link.
@@ -51,7 +46,7 @@ impl Bridge {
 
     /// The tag of the room's incarnation.
     pub fn tag(&self) -> Tag {
-        self.line.tag
+        self.line.tag()
     }
 
     /// Seats a member behind this bridge; another seat of the same sender in this room is kicked.
@@ -60,8 +55,10 @@ impl Bridge {
     /// [`JoinFailed::Full`], also when the room has dropped the link; [`JoinFailed::Ending`].
     pub async fn add(&self, sender: Sender) -> Result<Alias, JoinFailed> {
         let (reply, answer) = oneshot::channel();
-        self.line.control(|tag, link| Control::Add { tag, link, sender, reply });
-        answer.await.map_err(|_| JoinFailed::Ending)?
+        let ways = self.line.ways().clone();
+        self.line.control(|tag, link| Control::Add { tag, link, sender, ways, reply });
+        let admitted = answer.await.map_err(|_| JoinFailed::Ending)??;
+        admitted.keep().ok_or(JoinFailed::Ending)
     }
 
     /// Takes a member's seat away.

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::grant::{Grant, JoinFailed};
-use super::line::{Control, Line, Packet, Ways};
+use super::line::{Admitted, Control, Line, Packet, Ways};
 use super::seat::{Bridge, Seat};
 use super::status::Counters;
 use crate::Host;
@@ -66,22 +66,17 @@ pub(super) fn pick<'a>(shards: &'a [Shard], room: &RoomId) -> &'a Shard {
 impl Shard {
     pub(super) async fn join(&self, grant: Grant, link: Box<dyn Link>) -> Result<Seat, JoinFailed> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.ways.control.send(Control::Join { grant, link, reply });
+        let sent = self.ways.control.send(Control::Join { grant, link, ways: self.ways.clone(), reply });
         sent.map_err(|_| JoinFailed::Ending)?;
-        let (tag, alias, link) = answer.await.map_err(|_| JoinFailed::Ending)??;
-        Ok(Seat::new(self.line(tag, link), alias))
+        let (line, alias) = answer.await.map_err(|_| JoinFailed::Ending)??;
+        Ok(Seat::new(line, alias))
     }
 
     pub(super) async fn open_link(&self, room: RoomId, link: Box<dyn Link>) -> Result<Bridge, JoinFailed> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.ways.control.send(Control::Open { room, link, reply });
+        let sent = self.ways.control.send(Control::Open { room, link, ways: self.ways.clone(), reply });
         sent.map_err(|_| JoinFailed::Ending)?;
-        let (tag, link) = answer.await.map_err(|_| JoinFailed::Ending)?;
-        Ok(Bridge::new(self.line(tag, link)))
-    }
-
-    fn line(&self, tag: Tag, link: LinkId) -> Line {
-        Line { tag, link, ways: self.ways.clone(), waiting: Arc::default() }
+        answer.await.map(Bridge::new).map_err(|_| JoinFailed::Ending)
     }
 }
 
@@ -123,32 +118,28 @@ impl Task {
 
     fn apply(&mut self, command: Control) {
         match command {
-            Control::Join { grant, link, reply } => {
+            Control::Join { grant, link, ways, reply } => {
                 let tag = self.room_named(grant.room);
                 let joined = self.rooms.get_mut(&tag).map(|room| room.join(grant.sender, grant.session, link));
                 let answer = match joined {
-                    Some(Ok(joined)) => Ok((tag, joined.alias, joined.link)),
+                    Some(Ok(joined)) => Ok((Line::new(tag, joined.link, ways), joined.alias)),
+                    Some(Err(JoinError::Superseded)) => Err(JoinFailed::Stale),
                     Some(Err(JoinError::Full)) | None => Err(JoinFailed::Full),
                 };
-                // Who no longer waits for the answer must not keep a seat.
-                if let Err(Ok((tag, _, link))) = reply.send(answer) {
-                    self.close(tag, link);
-                }
+                // An answer nobody takes is dropped, and gives the seat up.
+                let _ = reply.send(answer);
                 self.settle(tag);
             }
-            Control::Open { room, link, reply } => {
+            Control::Open { room, link, ways, reply } => {
                 let tag = self.room_named(room);
                 let Some(link) = self.rooms.get_mut(&tag).map(|room| room.open_link(link)) else { return };
-                if let Err((tag, link)) = reply.send((tag, link)) {
-                    self.close(tag, link);
-                }
+                let _ = reply.send(Line::new(tag, link, ways));
                 self.settle(tag);
             }
-            Control::Add { tag, link, sender, reply } => {
-                let added = self.rooms.get_mut(&tag).map(|room| room.add(link, sender));
-                let answer = added.and_then(Result::ok).ok_or(JoinFailed::Full);
-                // A bridge that has gone closes its link, and that takes the member out.
-                let _ = reply.send(answer);
+            Control::Add { tag, link, sender, ways, reply } => {
+                let added = self.rooms.get_mut(&tag).and_then(|room| room.add(link, sender).ok());
+                let admitted = added.map(|member| Admitted::new(tag, link, member, ways));
+                let _ = reply.send(admitted.ok_or(JoinFailed::Full));
                 self.settle(tag);
             }
             Control::Remove { tag, link, member } => {

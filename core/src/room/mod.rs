@@ -79,8 +79,8 @@ pub enum Delivery {
     Voice,
 }
 
-/// Tells one login of an address from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Tells one login of an address from another; later logins have greater ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
 /// One connection of a room to the outside, unique within the room.

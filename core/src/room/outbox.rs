@@ -56,13 +56,17 @@ impl Outbox {
         Ok(())
     }
 
-    /// Moves everything unsent to `entries`.
-    pub(super) fn drain(&mut self, alias: Alias, entries: &mut Vec<Entry>) {
+    /// Moves the unsent updates to `entries`.
+    pub(super) fn drain_updates(&mut self, alias: Alias, entries: &mut Vec<Entry>) {
         for slot in &mut self.slots {
             if let Some(payload) = slot.unsent.take() {
                 entries.push(Entry { alias, kind: Kind::Update, sequence: slot.last, payload });
             }
         }
+    }
+
+    /// Moves the events to `entries`.
+    pub(super) fn drain_events(&mut self, alias: Alias, entries: &mut Vec<Entry>) {
         for (sequence, payload) in self.events.drain(..) {
             entries.push(Entry { alias, kind: Kind::Event, sequence, payload });
         }

@@ -18,6 +18,9 @@ pub enum JoinError {
     /// The room has as many members as it may.
     #[error("the room is full")]
     Full,
+    /// A later session of the same sender has the seat.
+    #[error("a later session has the seat")]
+    Superseded,
 }
 
 /// Why a packet was not taken; it reaches nobody.
@@ -141,7 +144,7 @@ impl Room {
     /// Another session of the same sender takes a new seat; the old one's link hears [`CloseReason::Kicked`].
     ///
     /// # Errors
-    /// [`JoinError::Full`] when the room has as many members as it may.
+    /// [`JoinError::Full`] when the room has as many members as it may; [`JoinError::Superseded`].
     pub fn join(
         &mut self,
         sender: Sender,
@@ -149,9 +152,12 @@ impl Room {
         link: Box<dyn Link>,
     ) -> Result<Joined, JoinError> {
         if let Some(&alias) = self.aliases.get(&sender) {
-            let held_by = self.members.get(&alias);
-            if held_by.is_some_and(|member| session.is_some() && member.session == session) {
-                return Ok(self.reseat(alias, link));
+            let held_by = self.members.get(&alias).and_then(|member| member.session);
+            match (held_by, session) {
+                (Some(held), Some(session)) if held == session => return Ok(self.reseat(alias, link)),
+                // Its command was overtaken by that of its successor.
+                (Some(held), Some(session)) if held > session => return Err(JoinError::Superseded),
+                _ => {}
             }
             self.evict(alias, CloseReason::Kicked);
         }
@@ -281,19 +287,25 @@ impl Room {
 
     fn tell_news(&mut self, report: &mut TickReport, gone: &mut Vec<LinkId>) {
         let mut entries = Vec::with_capacity(self.unsent.len());
-        // How many entries come from behind each link: a link that sent them all need not hear them.
-        let mut own: HashMap<LinkId, usize> = HashMap::new();
-        for alias in std::mem::take(&mut self.unsent) {
-            let Some(member) = self.members.get_mut(&alias) else { continue };
-            let before = entries.len();
-            member.waits = false;
-            member.outbox.drain(alias, &mut entries);
-            *own.entry(member.link).or_default() += entries.len() - before;
+        let unsent = std::mem::take(&mut self.unsent);
+        // Updates first: where a receiver takes only part of a batch, a flood of events must not displace them.
+        for drain in [Outbox::drain_updates, Outbox::drain_events] {
+            for alias in &unsent {
+                if let Some(member) = self.members.get_mut(alias) {
+                    drain(&mut member.outbox, *alias, &mut entries);
+                    member.waits = false;
+                }
+            }
         }
         if entries.is_empty() {
             return;
         }
         report.entries = entries.len();
+        // How many entries come from behind each link: a link that sent them all need not hear them.
+        let mut own: HashMap<LinkId, usize> = HashMap::new();
+        for member in entries.iter().filter_map(|entry| self.members.get(&entry.alias)) {
+            *own.entry(member.link).or_default() += 1;
+        }
         let batch = Arc::new(Batch::new(self.tag, entries));
         for (id, state) in &mut self.links {
             let foreign = report.entries - own.get(id).copied().unwrap_or(0);

@@ -214,6 +214,29 @@ fn another_session_of_the_address_kicks() {
 }
 
 #[test]
+fn an_overtaken_session_does_not_kick_its_successor() {
+    let mut room = room();
+    let (a, ear) = join(&mut room, 7);
+    let older = room.join(peer(7), Some(SessionId(6)), Box::new(Ear::default()));
+    assert_eq!(older, Err(JoinError::Superseded));
+    assert_eq!(ear.heard().closed, None);
+    send(&mut room, a, Delivery::Event, 0, Bytes::new()).unwrap();
+}
+
+#[test]
+fn updates_come_before_events_whoever_sent_first() {
+    let mut room = room();
+    let (a, _) = join(&mut room, 1);
+    let (b, _) = join(&mut room, 2);
+    let (_, ear) = join(&mut room, 3);
+    send(&mut room, a, Delivery::Event, 1, Bytes::from_static(b"flood")).unwrap();
+    send(&mut room, b, Delivery::Update, 1, position(1.0)).unwrap();
+    let report = room.tick(NOW);
+    assert_eq!(ear.heard().payloads(), [position(1.0), Bytes::from_static(b"flood")]);
+    assert_eq!(report.delivered, 4, "two to the third, one to each of the others");
+}
+
+#[test]
 fn who_is_behind_is_skipped_and_who_has_gone_is_dropped() {
     let mut room = room();
     let (a, _) = join(&mut room, 1);

@@ -36,6 +36,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
         ("packet_too_large", refused.too_large),
         ("packet_unsupported", refused.unsupported),
         ("batch_receiver_behind", region.links_behind),
+        ("chunk_receiver_behind", quic.chunks_behind),
         ("chunk_above_path", quic.chunks_too_large),
         ("datagram_foreign_session", quic.foreign_datagrams),
         ("datagram_wrong_tag", quic.wrong_tag),
@@ -48,6 +49,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
     }
     page.total("atoll_links_gone_total", "Links that rooms dropped.", region.links_gone);
     page.total("atoll_quic_handshakes_failed_total", "QUIC handshakes that failed.", quic.handshakes_failed);
+    page.total("atoll_quic_lost_total", "Connections that ended without a word.", quic.lost);
     page.total("atoll_quic_requests_failed_total", "HTTP/3 without a session.", quic.requests_failed);
     page.counter("atoll_sessions_closed_total", "Connections ended, by close code.");
     for (code, count) in &quic.closed {

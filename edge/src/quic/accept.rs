@@ -7,6 +7,7 @@ use super::session;
 use super::transport::{Arrival, Transport};
 use super::{ALPN, SUBPROTOCOL, WEBTRANSPORT_PATH};
 use atoll_proto::close::CloseCode;
+use quinn::ConnectionError;
 use quinn::crypto::rustls::HandshakeData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,10 @@ const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 /// Connections that may be between their first packet and their end, logged in or not, beyond the region's sessions.
 const SPARE_CONNECTIONS: usize = 1024;
+
+/// Connections beyond the logged-in ones from which on newcomers must show that their address is theirs (Retry): a flood
+/// with false addresses then costs a packet each, not a handshake.
+const RETRY_ABOVE: usize = 256;
 
 /// The task that takes connections in.
 pub(super) struct Acceptor {
@@ -50,6 +55,10 @@ async fn run(endpoint: quinn::Endpoint, door: Door, mut ending: watch::Receiver<
         tokio::select! {
             incoming = endpoint.accept() => match incoming {
                 Some(incoming) if connections.len() >= limit => incoming.refuse(),
+                Some(incoming) if must_validate(&incoming, connections.len(), &door) => {
+                    // An error gives the connection back because it is validated already, which was just asked.
+                    let _ = incoming.retry();
+                }
                 Some(incoming) => {
                     connections.spawn(serve(incoming, door.clone(), ending.clone()));
                 }
@@ -64,17 +73,25 @@ async fn run(endpoint: quinn::Endpoint, door: Door, mut ending: watch::Receiver<
     }
 }
 
+fn must_validate(incoming: &quinn::Incoming, open: usize, door: &Door) -> bool {
+    !incoming.remote_address_validated() && open > door.region.sessions() + RETRY_ABOVE
+}
+
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!("a connection's task failed: {error}");
     }
 }
 
-async fn serve(incoming: quinn::Incoming, door: Door, ending: watch::Receiver<bool>) {
+async fn serve(incoming: quinn::Incoming, door: Door, mut ending: watch::Receiver<bool>) {
     let _open = Open::new(&door.counters);
     let deadline = Instant::now() + LOGIN_TIME;
-    let Ok(arrived) = tokio::time::timeout_at(deadline, arrive(incoming, &door.counters)).await else {
-        // Dropping the half-made connection closes it; there is nobody to tell a reason to.
+    let arrived = tokio::select! {
+        arrived = tokio::time::timeout_at(deadline, arrive(incoming, &door.counters)) => arrived,
+        // Dropping a half-made connection closes it.
+        _ = ending.wait_for(|ending| *ending) => return,
+    };
+    let Ok(arrived) = arrived else {
         door.counters.handshakes_failed.add(1);
         return;
     };
@@ -84,8 +101,16 @@ async fn serve(incoming: quinn::Incoming, door: Door, ending: watch::Receiver<bo
         Some(code) => Ending::new(code, "refused"),
         None => session::run(&transport, &door, deadline, ending).await,
     };
+    match transport.quic().close_reason() {
+        // The client's own close is the cause, whatever of the session failed first. A close capsule makes the
+        // WebTransport library close the connection in the client's name.
+        Some(ConnectionError::ApplicationClosed(_) | ConnectionError::LocallyClosed) => {
+            door.counters.closed(CloseCode::Closed);
+        }
+        Some(_) => door.counters.lost.add(1),
+        None => door.counters.closed(ended.code),
+    }
     tracing::debug!(remote = %transport.remote(), code = ended.code.code(), reason = %ended.reason, "session ended");
-    door.counters.closed(ended.code);
     transport.close(ended.code, &ended.reason).await;
 }
 

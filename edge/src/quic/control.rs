@@ -4,7 +4,8 @@ use atoll_proto::atoll::{ClientMessage, ServerMessage, client_message, server_me
 use atoll_proto::close::CloseCode;
 use atoll_proto::framing::{FrameError, MAX_MESSAGE, put_frame, take_frame};
 use bytes::BytesMut;
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 use web_transport_quinn::{RecvStream, SendStream};
 
 /// Messages that may wait to be written. A client that lets more pile up does not read.
@@ -73,7 +74,13 @@ pub(super) struct Clogged;
 /// The edge's half: a bounded queue in front of the task that writes.
 #[derive(Clone)]
 pub(super) struct ControlWriter {
-    queue: mpsc::Sender<server_message::Message>,
+    queue: mpsc::Sender<Outgoing>,
+}
+
+enum Outgoing {
+    Message(server_message::Message),
+    /// Nothing follows; tell when the client has it all.
+    Finish(oneshot::Sender<()>),
 }
 
 impl ControlWriter {
@@ -86,23 +93,45 @@ impl ControlWriter {
 
     /// Queues a message. Never waits.
     pub(super) fn send(&self, message: server_message::Message) -> Result<(), Clogged> {
-        self.queue.try_send(message).map_err(|_| Clogged)
+        self.queue.try_send(Outgoing::Message(message)).map_err(|_| Clogged)
+    }
+
+    /// Ends the stream and waits until the client has read it, at most `patience`.
+    pub(super) async fn finish(&self, patience: Duration) {
+        let (done, wait) = oneshot::channel();
+        if self.queue.try_send(Outgoing::Finish(done)).is_ok() {
+            // Neither a late client nor a lost one changes what follows.
+            let _ = tokio::time::timeout(patience, wait).await;
+        }
     }
 }
 
-async fn write(mut stream: SendStream, mut messages: mpsc::Receiver<server_message::Message>) {
-    let mut frame = BytesMut::new();
-    while let Some(message) = messages.recv().await {
-        put_frame(&ServerMessage { message: Some(message) }, &mut frame);
+async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Outgoing>) {
+    let mut frames = BytesMut::new();
+    let mut done = None;
+    while let Some(first) = queue.recv().await {
+        let mut next = Some(first);
         // What else waits goes into the same write.
-        while frame.len() < CHUNK {
-            let Ok(message) = messages.try_recv() else { break };
-            put_frame(&ServerMessage { message: Some(message) }, &mut frame);
+        while let Some(outgoing) = next.take() {
+            match outgoing {
+                Outgoing::Message(message) => put_frame(&ServerMessage { message: Some(message) }, &mut frames),
+                Outgoing::Finish(told) => done = Some(told),
+            }
+            if done.is_none() && frames.len() < CHUNK {
+                next = queue.try_recv().ok();
+            }
         }
-        if stream.write_chunk(frame.split().freeze()).await.is_err() {
+        if stream.write_chunk(frames.split().freeze()).await.is_err() {
             return;
         }
+        if done.is_some() {
+            break;
+        }
     }
-    // Left open, the stream would be reset and lose what is still on its way.
+    // Dropped unfinished, the stream would be reset and lose what is still on its way.
     let _ = stream.finish();
+    if let Some(done) = done {
+        let _ = stream.stopped().await;
+        let _ = done.send(());
+    }
 }

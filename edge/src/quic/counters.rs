@@ -18,10 +18,14 @@ pub(crate) struct Counters {
     pub(super) handshakes_failed: Counter,
     /// HTTP/3 connections that asked for no WebTransport session.
     pub(super) requests_failed: Counter,
+    /// Connections that ended without a word: lost, reset, timed out.
+    pub(super) lost: Counter,
     /// Datagrams of a WebTransport session that is not the connection's own.
     pub(super) foreign_datagrams: Counter,
     /// Datagrams with a tag that is not the sender's current one.
     pub(super) wrong_tag: Counter,
+    /// Chunks dropped because their receiver fell behind within a tick.
+    pub(super) chunks_behind: Counter,
     /// Chunks that did not fit the path of their receiver.
     pub(super) chunks_too_large: Counter,
     closed: [Counter; CloseCode::ALL.len()],
@@ -29,13 +33,15 @@ pub(crate) struct Counters {
 }
 
 /// Every code an `Error` message may carry.
-pub(super) const REFUSALS: [ErrorCode; 6] = [
+pub(super) const REFUSALS: [ErrorCode; 8] = [
     ErrorCode::InvalidPosition,
     ErrorCode::PayloadTooLarge,
     ErrorCode::MalformedDatagram,
     ErrorCode::NoSeat,
     ErrorCode::TooFast,
     ErrorCode::Unsupported,
+    ErrorCode::RoomFull,
+    ErrorCode::InvalidRoom,
 ];
 
 /// What the native door holds and has done.
@@ -47,10 +53,14 @@ pub struct QuicStatus {
     pub handshakes_failed: u64,
     /// HTTP/3 connections that asked for no WebTransport session.
     pub requests_failed: u64,
+    /// Connections that ended without a word: lost, reset, timed out.
+    pub lost: u64,
     /// Datagrams with a foreign session prefix.
     pub foreign_datagrams: u64,
     /// Datagrams with a tag that is not the sender's current one.
     pub wrong_tag: u64,
+    /// Chunks dropped because their receiver fell behind within a tick.
+    pub chunks_behind: u64,
     /// Chunks that did not fit the path of their receiver.
     pub chunks_too_large: u64,
     /// Ended sessions, by the name of the close code.
@@ -81,8 +91,10 @@ impl Counters {
             connections: self.connections.value(),
             handshakes_failed: self.handshakes_failed.value(),
             requests_failed: self.requests_failed.value(),
+            lost: self.lost.value(),
             foreign_datagrams: self.foreign_datagrams.value(),
             wrong_tag: self.wrong_tag.value(),
+            chunks_behind: self.chunks_behind.value(),
             chunks_too_large: self.chunks_too_large.value(),
             closed: closed.filter(|(_, counter)| counter.value() > 0).map(|(name, c)| (name, c.value())).collect(),
             refused: refused.filter(|(_, counter)| counter.value() > 0).map(|(name, c)| (name, c.value())).collect(),

@@ -36,6 +36,7 @@ impl From<LoginError> for Ending {
             LoginError::Unauthorized(_) => CloseCode::Unauthorized,
             LoginError::Full => CloseCode::Overloaded,
             LoginError::Ending => CloseCode::ShuttingDown,
+            LoginError::Internal => CloseCode::Internal,
         };
         Self::new(code, error)
     }

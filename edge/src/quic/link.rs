@@ -12,9 +12,10 @@ use atoll_proto::datagram::{Alias, Tag};
 use bytes::Buf;
 use quinn::SendDatagramError;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
-/// Datagrams of one connection that wait to be sent. The link skips a receiver that has any, so this only has to hold
-/// the largest tick: 1,000 members with 110 bytes each.
+/// Datagrams of one connection that wait to be sent. The link skips a receiver that has some, so this only has to hold
+/// one tick: here of 1,000 members with 120 bytes each. What goes beyond it is dropped and counted.
 pub(super) const DATAGRAM_SEND_BUFFER: usize = 128 * 1024;
 
 /// Unsent bytes at which a receiver is skipped. A receiver that is behind must not get late what it can get fresh: with
@@ -30,6 +31,8 @@ pub(super) struct NativeLink {
     control: ControlWriter,
     refusals: Arc<Refusals>,
     counters: Arc<Counters>,
+    /// Tells the session that its client does not read, when the room has to let go of the link.
+    clogged: Arc<Notify>,
     /// Told with the snapshot of members, so that the client hears of both as one.
     island: Option<IslandChangedMessage>,
 }
@@ -40,15 +43,19 @@ impl NativeLink {
         control: ControlWriter,
         refusals: Arc<Refusals>,
         counters: Arc<Counters>,
+        clogged: Arc<Notify>,
         island: IslandChangedMessage,
     ) -> Self {
-        Self { transport, control, refusals, counters, island: Some(island) }
+        Self { transport, control, refusals, counters, clogged, island: Some(island) }
     }
 
     fn tell(&self, message: Message) -> Pressure {
         match self.control.send(message) {
             Ok(()) => Pressure::Flowing,
-            Err(_) => Pressure::Gone,
+            Err(_) => {
+                self.clogged.notify_one();
+                Pressure::Gone
+            }
         }
     }
 
@@ -92,11 +99,20 @@ impl NativeLink {
 
     fn batch(&self, batch: &Batch) -> Pressure {
         let connection = self.transport.quic();
+        if connection.close_reason().is_some() {
+            return Pressure::Gone;
+        }
         let unsent = DATAGRAM_SEND_BUFFER.saturating_sub(connection.datagram_send_buffer_space());
         if unsent > BEHIND {
             return Pressure::Behind;
         }
-        for chunk in batch.encoded(Format::WebTransport) {
+        let chunks = batch.encoded(Format::WebTransport);
+        for (sent, chunk) in chunks.iter().enumerate() {
+            // A full queue makes room by dropping the oldest: of this batch, and without a word.
+            if connection.datagram_send_buffer_space() < chunk.len() {
+                self.counters.chunks_behind.add((chunks.len() - sent) as u64);
+                return Pressure::Behind;
+            }
             let mut chunk = chunk.clone();
             chunk.advance(self.transport.surplus_prefix());
             match connection.send_datagram(chunk) {

@@ -46,15 +46,13 @@ pub(super) async fn login(transport: &Transport, door: &Door) -> Result<LoggedIn
     let FromClient::Login(login) = reader.next().await? else {
         return Err(Ending::new(CloseCode::UnexpectedMessage, "login must follow the challenge"));
     };
-    let Login { signed_challenge, capabilities } = login;
+    // The capabilities say what else a client can use. Who speaks this protocol can use its transport.
+    let Login { signed_challenge, capabilities: _ } = login;
     let Some(signed) = signed_challenge else {
         return Err(Ending::new(CloseCode::Unauthorized, "login needs a signed challenge"));
     };
     let proof = Proof::SignedChallenge { challenge, auth_chain_json: signed.auth_chain_json };
-    let mut schemes = capabilities.map(|capabilities| capabilities.schemes).unwrap_or_default();
-    // Who speaks this protocol can use its transport, whether it says so or not.
-    schemes.push(Capabilities::QUIC.to_owned());
-    let session = door.region.login(proof, Capabilities { schemes }).await?;
+    let session = door.region.login(proof, Capabilities { quic: true }).await?;
 
     let settings = door.region.settings();
     writer.send(ToClient::Welcome(Welcome {

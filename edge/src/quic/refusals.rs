@@ -80,7 +80,9 @@ fn reason(code: ErrorCode) -> &'static str {
         ErrorCode::PayloadTooLarge => "a datagram's payload is above the limit in welcome",
         ErrorCode::MalformedDatagram => "a datagram is shorter than its header, or of an unknown kind",
         ErrorCode::NoSeat => "a datagram came before the first island_changed",
-        ErrorCode::TooFast => "more was sent than the room takes in; the newest was dropped",
+        ErrorCode::TooFast => "more heartbeats or datagrams than are taken; the newest were dropped",
+        ErrorCode::RoomFull => "the room of the island has no seat left",
+        ErrorCode::InvalidRoom => "a desired room has a name of at most 64 bytes",
         ErrorCode::Unsupported => "this room does not offer that kind of datagram",
     }
 }

@@ -1,6 +1,6 @@
 //! One native session, from its login to its end.
 
-use super::control::{ControlReader, ControlWriter};
+use super::control::{Clogged, ControlReader, ControlWriter};
 use super::datagrams::Datagrams;
 use super::door::Door;
 use super::ending::Ending;
@@ -8,15 +8,22 @@ use super::link::NativeLink;
 use super::login::{LoggedIn, login};
 use super::refusals::{Refusals, Reports};
 use super::transport::Transport;
-use atoll_core::region::{JoinFailed, Seat, Session, SessionEvent};
+use atoll_core::region::{HeartbeatError, JoinFailed, Seat, Session, SessionEvent};
 use atoll_proto::archipelago::{Heartbeat, IslandChangedMessage, KickedMessage};
 use atoll_proto::atoll::ErrorCode;
 use atoll_proto::atoll::client_message::Message as FromClient;
 use atoll_proto::atoll::server_message::Message as ToClient;
 use atoll_proto::close::CloseCode;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+
+/// How long a client may be silent where another service on the bus is the archipelago.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a last message may take to reach its client before the connection is closed, which would drop it.
+const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Serves a connection until it ends, one way or another. `deadline` is for the login.
 pub(super) async fn run(
@@ -33,11 +40,9 @@ pub(super) async fn run(
     tokio::select! {
         ended = served => match ended {
             Ok(never) => match never {},
-            // Whatever failed first when a connection goes, the client's close is the cause.
-            Err(_) if transport.quic().close_reason().is_some() => Ending::new(CloseCode::Closed, "closed by the client"),
             Err(ending) => ending,
         },
-        _ = transport.quic().closed() => Ending::new(CloseCode::Closed, "closed by the client"),
+        _ = transport.quic().closed() => Ending::new(CloseCode::Closed, "the connection is gone"),
         _ = ending.wait_for(|ending| *ending) => Ending::new(CloseCode::ShuttingDown, "the edge is shutting down"),
     }
 }
@@ -53,7 +58,11 @@ struct Native<'a> {
     writer: ControlWriter,
     refusals: Arc<Refusals>,
     datagrams: Datagrams,
+    /// A link of this session could not tell its client what it may not miss.
+    clogged: Arc<Notify>,
     seat: Option<Seat>,
+    /// When the client last said where it stands.
+    heard: Instant,
 }
 
 impl<'a> Native<'a> {
@@ -61,17 +70,35 @@ impl<'a> Native<'a> {
         let LoggedIn { session, reader, writer } = logged_in;
         let refusals = Arc::new(Refusals::new(Arc::clone(&door.counters)));
         let datagrams = Datagrams::new(Arc::clone(&door.counters), Arc::clone(&refusals));
-        Self { transport, door, session, reader, writer, refusals, datagrams, seat: None }
+        let clogged = Arc::default();
+        Self {
+            transport,
+            door,
+            session,
+            reader,
+            writer,
+            refusals,
+            datagrams,
+            clogged,
+            seat: None,
+            heard: Instant::now(),
+        }
     }
 
     async fn serve(mut self) -> Result<Never, Ending> {
         let mut reports = Reports::new(Arc::clone(&self.refusals));
+        let archipelago = self.door.region.settings().archipelago.as_ref();
+        let patience = archipelago.map_or(SILENCE, |archipelago| archipelago.peer_timeout);
         loop {
             tokio::select! {
+                () = self.clogged.notified() => return Err(Clogged.into()),
+                () = tokio::time::sleep_until(self.heard + patience) => {
+                    return Err(Ending::new(CloseCode::Silent, "no heartbeat for too long"));
+                }
                 message = self.reader.next() => self.hear(message?)?,
                 datagram = self.transport.read_datagram() => match datagram {
                     Some(datagram) => self.datagrams.take(datagram, self.seat.as_ref()),
-                    None => return Err(Ending::new(CloseCode::Closed, "closed by the client")),
+                    None => return Err(Ending::new(CloseCode::Closed, "the connection is gone")),
                 },
                 event = self.session.next_event() => self.follow(event).await?,
                 refused = reports.next() => {
@@ -95,10 +122,17 @@ impl<'a> Native<'a> {
         }
     }
 
-    fn heartbeat(&self, heartbeat: &Heartbeat) {
-        if self.session.heartbeat(heartbeat).is_err() {
-            self.refusals.add(ErrorCode::InvalidPosition);
-        }
+    fn heartbeat(&mut self, heartbeat: &Heartbeat) {
+        let refused = match self.session.heartbeat(heartbeat) {
+            Ok(()) => {
+                self.heard = Instant::now();
+                return;
+            }
+            Err(HeartbeatError::NoPosition | HeartbeatError::InvalidPosition(_)) => ErrorCode::InvalidPosition,
+            Err(HeartbeatError::DesiredRoomTooLong) => ErrorCode::InvalidRoom,
+            Err(HeartbeatError::TooOften) => ErrorCode::TooFast,
+        };
+        self.refusals.add(refused);
     }
 
     async fn follow(&mut self, event: Option<SessionEvent>) -> Result<(), Ending> {
@@ -106,6 +140,7 @@ impl<'a> Native<'a> {
             Some(SessionEvent::IslandChanged(island)) => self.move_to(island).await,
             Some(SessionEvent::Kicked) => {
                 self.writer.send(ToClient::Kicked(KickedMessage::default()))?;
+                self.writer.finish(FAREWELL).await;
                 Err(Ending::new(CloseCode::Kicked, "the address logged in elsewhere"))
             }
             None => Err(Ending::new(CloseCode::TooSlow, "island changes were not taken up")),
@@ -121,14 +156,19 @@ impl<'a> Native<'a> {
         }
         let counters = Arc::clone(&self.door.counters);
         let refusals = Arc::clone(&self.refusals);
-        let link = NativeLink::new(self.transport.clone(), self.writer.clone(), refusals, counters, island);
+        let clogged = Arc::clone(&self.clogged);
+        let link = NativeLink::new(self.transport.clone(), self.writer.clone(), refusals, counters, clogged, island);
         match self.door.region.join(grant, Box::new(link)).await {
             Ok(seat) => {
                 self.seat = Some(seat);
                 Ok(())
             }
             Err(JoinFailed::Stale) => Ok(()),
-            Err(error @ JoinFailed::Full) => Err(Ending::new(CloseCode::Overloaded, error)),
+            Err(JoinFailed::Full) => {
+                self.seat = None;
+                self.refusals.add(ErrorCode::RoomFull);
+                Ok(())
+            }
             Err(error @ JoinFailed::Ending) => Err(Ending::new(CloseCode::ShuttingDown, error)),
         }
     }
