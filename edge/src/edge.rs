@@ -28,6 +28,10 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// How peers are grouped.
     pub archipelago: ServiceSettings,
+    /// Most sessions at a time.
+    pub max_sessions: usize,
+    /// Most members of one room.
+    pub max_room_members: usize,
 }
 
 /// Why an edge did not start.
@@ -105,8 +109,8 @@ fn settings(options: &Options) -> Settings {
     Settings {
         server_name: options.server_name.clone(),
         shards: cores,
-        max_sessions: 10_000,
-        max_room_members: 1_000,
+        max_sessions: options.max_sessions,
+        max_room_members: options.max_room_members,
         max_verifications: cores * 2,
         heartbeat_interval: Duration::from_secs(1),
         archipelago: Some(options.archipelago.clone()),

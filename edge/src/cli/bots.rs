@@ -1,5 +1,6 @@
 //! `atoll bots`.
 
+use crate::config::LogFilter;
 use anyhow::{Context, bail};
 use atoll_client::Discovery;
 use atoll_client::walkers::{Area, Walkers};
@@ -45,9 +46,16 @@ pub struct BotsOptions {
 impl BotsOptions {
     /// Lets them walk, then prints what they heard. An error when none of them got into an island.
     pub(super) async fn run(self) -> anyhow::Result<()> {
+        super::log(&log_filter()?);
         let duration = Duration::try_from_secs_f64(self.duration).context("--duration")?;
         if !(self.rate.is_finite() && self.rate > 0.0 && self.rate <= 1000.0) {
             bail!("--rate must be above 0 and at most 1000");
+        }
+        if !(self.area.is_finite() && (1.0..=100_000.0).contains(&self.area)) {
+            bail!("--area must be from 1 to 100000 metres");
+        }
+        if !(0.0..=1.0).contains(&self.webtransport) {
+            bail!("--webtransport must be from 0 to 1");
         }
         let found = Discovery::of(&self.url).await.with_context(|| format!("no edge at {}", self.url))?;
         let seed = match self.seed {
@@ -70,9 +78,17 @@ impl BotsOptions {
         } else {
             println!("{summary}");
         }
-        if summary.joined == 0 && self.count > 0 {
-            bail!("no walker got into an island");
+        if summary.islands == 0 && self.count > 0 {
+            bail!("no walker stood in an island at the end");
         }
         Ok(())
+    }
+}
+
+/// `ATOLL_LOG`. The rest of the configuration is an edge's.
+fn log_filter() -> anyhow::Result<LogFilter> {
+    match std::env::var("ATOLL_LOG") {
+        Ok(filter) if !filter.is_empty() => filter.parse().with_context(|| format!("ATOLL_LOG: {filter}")),
+        _ => Ok(LogFilter::default()),
     }
 }

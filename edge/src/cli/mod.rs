@@ -1,15 +1,15 @@
-//! The command line: `atoll serve` (also without a command) and `atoll bots`.
+//! The command line: `atoll serve` (also without a command), `atoll config` and `atoll bots`.
 
-mod archipelago;
 mod bots;
+mod flags;
 mod serve;
 
-pub use archipelago::ArchipelagoOptions;
 pub use bots::BotsOptions;
+pub use flags::Flags;
 pub use serve::ServeOptions;
 
+use crate::config::{self, LogFilter};
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 /// One binary that runs a region's communications for Decentraland-style worlds.
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ pub struct Cli {
 enum Command {
     /// Run an edge. This is what happens without a command, too
     Serve(ServeOptions),
+    /// Print a configuration file with every key, what it is for, and its default
+    Config,
     /// Send walkers to an edge and report what they heard
     Bots(BotsOptions),
 }
@@ -35,17 +37,21 @@ impl Cli {
     /// # Errors
     /// Whatever stopped it, for a person to read.
     pub async fn run(self) -> anyhow::Result<()> {
-        // The WebTransport library warns of every client that closes first.
-        let usual = || EnvFilter::new("warn,web_transport_quinn=error");
-        let filter = EnvFilter::try_from_env("ATOLL_LOG").unwrap_or_else(|_| usual());
-        // Standard output is for what was asked for.
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
         match self.command {
             None => self.serve.run().await,
             Some(Command::Serve(options)) => options.run().await,
+            Some(Command::Config) => {
+                print!("{}", config::sample());
+                Ok(())
+            }
             Some(Command::Bots(options)) => options.run().await,
         }
     }
+}
+
+/// Starts logging. Standard output is for what was asked for.
+fn log(filter: &LogFilter) {
+    tracing_subscriber::fmt().with_env_filter(filter.filter()).with_writer(std::io::stderr).init();
 }
 
 #[cfg(test)]
@@ -66,7 +72,9 @@ mod tests {
                 Some(Command::Serve(options)) => options,
                 _ => cli.serve,
             };
-            assert_eq!(options.http.port(), 0, "{line:?}");
+            let given = options.flags.into_values();
+            let given: Vec<_> = given.iter().map(|(key, text)| (key.name, text.as_str())).collect();
+            assert_eq!(given, [("http.listen", "127.0.0.1:0")], "{line:?}");
         }
     }
 }

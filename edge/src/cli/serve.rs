@@ -1,62 +1,61 @@
 //! `atoll serve`.
 
-use super::archipelago::ArchipelagoOptions;
+use super::Flags;
+use crate::config::{Config, Sources};
 use crate::edge::{Edge, Options};
 use anyhow::Context;
-use atoll_core::auth::ServerName;
 use clap::Args;
 use serde_json::json;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How to run an edge. Every option is an environment variable, too.
+/// How to run an edge: the configuration, and what to do with it.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
-    /// Where WebTransport and raw QUIC listen (UDP); port 0 takes a free one
-    #[arg(long, env = "ATOLL_QUIC", value_name = "ADDR", default_value = "127.0.0.1:7443")]
-    pub quic: SocketAddr,
+    /// A configuration file in TOML; `atoll config` prints one [env: ATOLL_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
-    /// Where HTTP listens (TCP); port 0 takes a free one
-    #[arg(long, env = "ATOLL_HTTP", value_name = "ADDR", default_value = "127.0.0.1:7480")]
-    pub http: SocketAddr,
-
-    /// Where the certificate is kept between starts [default: the user's state directory]
-    #[arg(long, env = "ATOLL_STATE_DIR", value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
-
-    /// Names this edge in challenges: a to z, 0 to 9 and `-`
-    #[arg(long, env = "ATOLL_SERVER_NAME", value_name = "NAME", default_value = "atoll")]
-    pub server_name: ServerName,
+    /// Read the configuration, print "ok" or what is wrong with it, and end
+    #[arg(long)]
+    pub check: bool,
 
     /// Print one line of JSON on standard output when every door is open
     #[arg(long, env = "ATOLL_READY_JSON")]
     pub ready_json: bool,
 
-    /// How peers are grouped
+    /// What goes before the environment and the file
     #[command(flatten)]
-    pub archipelago: ArchipelagoOptions,
+    pub flags: Flags,
 }
 
 impl ServeOptions {
     /// Runs an edge until SIGTERM or SIGINT; a second one ends it at once.
     pub(super) async fn run(self) -> anyhow::Result<()> {
+        let environment = std::env::vars_os().collect();
+        let config = Config::read(Sources { file: self.config, environment, flags: self.flags.into_values() })?;
+        if self.check {
+            println!("ok");
+            return Ok(());
+        }
+        super::log(&config.log);
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-        let ready_json = self.ready_json;
-        let state_dir = self.state_dir.unwrap_or_else(default_state_dir);
         let mut random = [0; 12];
         getrandom::fill(&mut random).context("no random numbers")?;
+        let state_dir = config.state_dir.unwrap_or_else(default_state_dir);
         let edge = Edge::start(Options {
-            server_name: self.server_name,
-            quic: self.quic,
-            http: self.http,
+            server_name: config.server_name,
+            quic: config.quic_listen,
+            http: config.http_listen,
             state_dir: state_dir.clone(),
-            archipelago: self.archipelago.settings(random),
+            archipelago: config.archipelago.service(random),
+            max_sessions: config.limits.max_sessions,
+            max_room_members: config.limits.max_room_members,
         });
         let edge = edge.await?;
         eprintln!("{}", start_table(&edge, &state_dir.display().to_string()));
-        if ready_json {
+        if self.ready_json {
             println!("{}", ready_line(&edge));
         }
         tokio::select! {

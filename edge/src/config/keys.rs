@@ -1,0 +1,209 @@
+//! The one list of keys.
+
+use super::{Config, Value};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// One thing that can be decided.
+pub struct Key {
+    /// Its name with sections, such as `archipelago.max_peers`.
+    pub name: &'static str,
+    /// Its flag without dashes, for the common ones.
+    pub flag: Option<&'static str>,
+    /// What the help shows in place of a value.
+    pub placeholder: &'static str,
+    /// What it is for: one sentence without its full stop.
+    pub help: &'static str,
+    /// What a value has to be, with its bounds and unit: the end of "it has to be ...".
+    pub rule: &'static str,
+    /// A value in TOML, for keys without a default.
+    pub(super) example: &'static str,
+    /// The value in TOML that a configuration has, if any.
+    pub(super) written: fn(&Config) -> Option<String>,
+    /// Takes a value over, unless it breaks the rule.
+    pub(super) set: fn(&mut Config, &Value) -> Option<()>,
+}
+
+impl Key {
+    /// The environment variable by the key's name: `ATOLL_QUIC__LISTEN` for `quic.listen`.
+    pub fn variable(&self) -> String {
+        format!("ATOLL_{}", self.name.replace('.', "__").to_uppercase())
+    }
+
+    /// The environment variables it has: the flag's, `ATOLL_QUIC` for `--quic`, and the name's, if that is another.
+    pub fn variables(&self) -> impl Iterator<Item = String> {
+        let by_name = self.variable();
+        let by_flag = self.flag.map(|flag| format!("ATOLL_{}", flag.replace('-', "_").to_uppercase()));
+        by_flag.filter(|by_flag| *by_flag != by_name).into_iter().chain([by_name])
+    }
+
+    /// Its default in TOML, if it has one.
+    pub fn default_value(&self) -> Option<String> {
+        (self.written)(&Config::default())
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Key").field(&self.name).finish()
+    }
+}
+
+/// The known key that looks most like `name`. One whose last part fits is near, too, wherever it stands; nearest to the
+/// name of a section is what it holds.
+pub(super) fn nearest(name: &str) -> &'static Key {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let distance = |key: &&Key| {
+        if key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')) {
+            return 0;
+        }
+        let whole = strsim::damerau_levenshtein(key.name, name);
+        whole.min(strsim::damerau_levenshtein(&last(key.name), &last(name)) + 1)
+    };
+    KEYS.iter().min_by_key(distance).unwrap_or(&KEYS[0])
+}
+
+/// Every key, in the order of the sample: those without a section first, then section by section.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "state_dir",
+        flag: Some("state-dir"),
+        placeholder: "DIR",
+        help: "Where the development certificate is kept between starts; the user's state directory when not set",
+        rule: "a path, without `~`",
+        example: "\"/var/lib/atoll\"",
+        written: |config| config.state_dir.as_ref().map(|dir| quoted(dir.display())),
+        set: |config, value| {
+            // Only shells know what `~` is; a directory of that name is never meant.
+            let path = value.text().filter(|text| !text.is_empty() && !text.starts_with('~'))?;
+            config.state_dir = Some(PathBuf::from(path));
+            Some(())
+        },
+    },
+    Key {
+        name: "log",
+        flag: Some("log"),
+        placeholder: "FILTER",
+        help: "What is logged on standard error",
+        rule: "a filter, such as `warn,atoll=debug`",
+        example: "",
+        written: |config| Some(quoted(&config.log)),
+        set: |config, value| value.parse().map(|filter| config.log = filter),
+    },
+    Key {
+        name: "server.name",
+        flag: Some("server-name"),
+        placeholder: "NAME",
+        help: "Names this edge in challenges and in `/about`",
+        rule: "1 to 32 of a to z, 0 to 9 and `-`",
+        example: "",
+        written: |config| Some(quoted(&config.server_name)),
+        set: |config, value| value.parse().map(|name| config.server_name = name),
+    },
+    Key {
+        name: "quic.listen",
+        flag: Some("quic"),
+        placeholder: "ADDR",
+        help: "Where WebTransport and raw QUIC listen (UDP); port 0 takes a free one",
+        rule: "an IP address and a port, such as `0.0.0.0:7443` or `[::]:7443`",
+        example: "",
+        written: |config| Some(quoted(config.quic_listen)),
+        set: |config, value| value.parse::<SocketAddr>().map(|address| config.quic_listen = address),
+    },
+    Key {
+        name: "http.listen",
+        flag: Some("http"),
+        placeholder: "ADDR",
+        help: "Where HTTP listens (TCP); port 0 takes a free one",
+        rule: "an IP address and a port, such as `0.0.0.0:7480` or `[::]:7480`",
+        example: "",
+        written: |config| Some(quoted(config.http_listen)),
+        set: |config, value| value.parse::<SocketAddr>().map(|address| config.http_listen = address),
+    },
+    Key {
+        name: "archipelago.flush_interval",
+        flag: Some("archipelago-flush-interval"),
+        placeholder: "SECONDS",
+        help: "Time between two regroupings; newcomers are placed early, at most every 250 ms",
+        rule: "0.05 to 86400 seconds",
+        example: "",
+        written: |config| Some(format!("{:?}", config.archipelago.flush_interval.as_secs_f64())),
+        set: |config, value| value.seconds(0.05..=86_400.0).map(|time| config.archipelago.flush_interval = time),
+    },
+    Key {
+        name: "archipelago.join_distance",
+        flag: Some("archipelago-join-distance"),
+        placeholder: "METRES",
+        help: "Islands merge when a member of one is this close to a member of the other",
+        rule: "1 to 100000 metres",
+        example: "",
+        written: |config| Some(format!("{:?}", config.archipelago.join_distance)),
+        set: |config, value| value.number(1.0..=100_000.0).map(|metres| config.archipelago.join_distance = metres),
+    },
+    Key {
+        name: "archipelago.leave_distance",
+        flag: Some("archipelago-leave-distance"),
+        placeholder: "METRES",
+        help: "Islands split where members are further apart than this",
+        rule: "1 to 100000 metres, and not less than archipelago.join_distance",
+        example: "",
+        written: |config| Some(format!("{:?}", config.archipelago.leave_distance)),
+        set: |config, value| value.number(1.0..=100_000.0).map(|metres| config.archipelago.leave_distance = metres),
+    },
+    Key {
+        name: "archipelago.max_peers",
+        flag: Some("archipelago-max-peers"),
+        placeholder: "N",
+        help: "Most members of an island",
+        rule: "a whole number, 1 to 1000",
+        example: "",
+        written: |config| Some(config.archipelago.max_peers.to_string()),
+        set: |config, value| value.whole(1..=1_000).map(|peers| config.archipelago.max_peers = peers),
+    },
+    Key {
+        name: "archipelago.peer_timeout",
+        flag: Some("archipelago-peer-timeout"),
+        placeholder: "SECONDS",
+        help: "A peer silent for longer leaves its island; clients send a heartbeat every second",
+        rule: "2 to 86400 seconds",
+        example: "",
+        written: |config| Some(format!("{:?}", config.archipelago.peer_timeout.as_secs_f64())),
+        set: |config, value| value.seconds(2.0..=86_400.0).map(|time| config.archipelago.peer_timeout = time),
+    },
+    Key {
+        name: "archipelago.room_prefix",
+        flag: Some("archipelago-room-prefix"),
+        placeholder: "TEXT",
+        help: "What island ids begin with, `I` in the original service; at random for each start when not set",
+        rule: "1 to 32 letters, digits, `-` or `_`",
+        example: "\"I\"",
+        written: |config| config.archipelago.room_prefix.as_ref().map(quoted),
+        set: |config, value| value.parse().map(|prefix| config.archipelago.room_prefix = Some(prefix)),
+    },
+    Key {
+        name: "limits.max_sessions",
+        flag: None,
+        placeholder: "N",
+        help: "Most sessions at a time; more logins are refused",
+        rule: "a whole number, 1 to 100000",
+        example: "",
+        written: |config| Some(config.limits.max_sessions.to_string()),
+        set: |config, value| value.whole(1..=100_000).map(|sessions| config.limits.max_sessions = sessions),
+    },
+    Key {
+        name: "limits.max_room_members",
+        flag: None,
+        placeholder: "N",
+        help: "Most members of a room; more are turned away",
+        // A thousand members, all told in one control message, take 52 of its 64 KiB.
+        rule: "a whole number, 1 to 1000, and not less than archipelago.max_peers",
+        example: "",
+        written: |config| Some(config.limits.max_room_members.to_string()),
+        set: |config, value| value.whole(1..=1_000).map(|members| config.limits.max_room_members = members),
+    },
+];
+
+/// A basic string of TOML: Rust writes one in the same way as long as nothing in it is unprintable, as in no default.
+fn quoted(text: impl std::fmt::Display) -> String {
+    format!("{:?}", text.to_string())
+}

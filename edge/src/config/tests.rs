@@ -1,0 +1,323 @@
+use super::*;
+use std::io::Write;
+use tempfile::NamedTempFile;
+
+/// Sources under construction.
+#[derive(Default)]
+struct Given {
+    file: Option<NamedTempFile>,
+    sources: Sources,
+}
+
+impl Given {
+    fn file(text: &str) -> Self {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let sources = Sources { file: Some(file.path().to_owned()), ..Sources::default() };
+        Self { file: Some(file), sources }
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.sources.environment.push((name.into(), value.into()));
+        self
+    }
+
+    fn flag(mut self, key: &str, text: &str) -> Self {
+        self.sources.flags.push((key_of(key), text.to_owned()));
+        self
+    }
+
+    fn read(self) -> Result<Config, ConfigError> {
+        let result = Config::read(self.sources);
+        drop(self.file);
+        result
+    }
+
+    /// What is wrong, with `FILE` for the path.
+    fn refused(self) -> Vec<String> {
+        let path = self.sources.file.as_ref().map(|path| path.display().to_string());
+        let problems = self.read().unwrap_err().0;
+        let named = |text: String| path.as_ref().map_or(text.clone(), |path| text.replace(path, "FILE"));
+        problems.iter().map(|problem| named(problem.to_string())).collect()
+    }
+}
+
+fn key_of(name: &str) -> &'static Key {
+    KEYS.iter().find(|key| key.name == name).unwrap()
+}
+
+fn variable(name: &str, value: &str) -> Given {
+    Given::default().variable(name, value)
+}
+
+#[test]
+fn nothing_given_is_the_default() {
+    assert_eq!(Config::read(Sources::default()).unwrap(), Config::default());
+    assert_eq!(Given::file("").read().unwrap(), Config::default());
+}
+
+#[test]
+fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
+    let peers = |given: Given| given.read().unwrap().archipelago.max_peers;
+    let file = || Given::file("[archipelago]\nmax_peers = 10\n");
+    let both = || file().variable("ATOLL_ARCHIPELAGO__MAX_PEERS", "20");
+    assert_eq!(peers(Given::default()), 100);
+    assert_eq!(peers(file()), 10);
+    assert_eq!(peers(both()), 20);
+    assert_eq!(peers(both().flag("archipelago.max_peers", "30")), 30);
+    assert_eq!(peers(file().flag("archipelago.max_peers", "30")), 30);
+}
+
+#[test]
+fn a_source_that_is_silent_leaves_what_a_weaker_one_said() {
+    let file = "state_dir = '/a'\nlog = 'error'\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
+                [archipelago]\nflush_interval = 3\njoin_distance = 11\nleave_distance = 12.5\nmax_peers = 13\n\
+                peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\n";
+    let config = Given::file(file).read().unwrap();
+    for key in KEYS {
+        assert_ne!((key.written)(&config), key.default_value(), "{}", key.name);
+    }
+    let with = Given::file(file).variable("ATOLL_ARCHIPELAGO__MAX_PEERS", "9").variable("ATOLL_SERVER_NAME", "");
+    let mut expected = config;
+    expected.archipelago.max_peers = 9;
+    expected.http_listen.set_port(3);
+    assert_eq!(with.flag("http.listen", "[::1]:3").read().unwrap(), expected);
+}
+
+#[test]
+fn each_key_can_be_given_by_each_of_its_names() {
+    // What is true of every key: its sample value, by every variable and by its flag, reads as the same configuration.
+    for key in KEYS {
+        let toml = key.default_value().unwrap_or_else(|| key.example.to_owned());
+        let (text, line) = (toml.trim_matches('"'), format!("{} = {toml}", key.name));
+        let by_file = Given::file(&line).read().unwrap();
+        for name in key.variables() {
+            assert_eq!(variable(&name, text).read().unwrap(), by_file, "{name}");
+        }
+        assert_eq!(Given::default().flag(key.name, text).read().unwrap(), by_file, "{}", key.name);
+    }
+    for (key, names) in [
+        ("quic.listen", &["ATOLL_QUIC", "ATOLL_QUIC__LISTEN"][..]),
+        ("http.listen", &["ATOLL_HTTP", "ATOLL_HTTP__LISTEN"]),
+        ("server.name", &["ATOLL_SERVER_NAME", "ATOLL_SERVER__NAME"]),
+        ("state_dir", &["ATOLL_STATE_DIR"]),
+        ("log", &["ATOLL_LOG"]),
+        ("limits.max_sessions", &["ATOLL_LIMITS__MAX_SESSIONS"]),
+    ] {
+        assert_eq!(key_of(key).variables().collect::<Vec<_>>(), names);
+    }
+}
+
+#[test]
+fn names_of_keys_are_unique_and_sections_stand_together() {
+    let mut names: Vec<_> = KEYS.iter().flat_map(Key::variables).collect();
+    names.sort();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    let section = |key: &Key| key.name.rsplit_once('.').map_or("", |(section, _)| section);
+    let sections = KEYS.chunk_by(|one, other| section(one) == section(other)).map(|keys| section(&keys[0]));
+    assert_eq!(sections.collect::<Vec<_>>(), ["", "server", "quic", "http", "archipelago", "limits"]);
+}
+
+#[test]
+fn the_sample_names_every_key_and_reads_as_the_defaults() {
+    let sample = sample();
+    assert_eq!(Given::file(&sample).read().unwrap(), Config::default());
+    // With what is commented out, too, it names every key that there is.
+    let uncommented =
+        |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
+    let whole: Vec<_> = sample.lines().map(uncommented).collect();
+    let file = Given::file(&whole.join("\n"));
+    let mut problems = Vec::new();
+    let settings = file::read(file.sources.file.as_deref().unwrap(), &mut problems);
+    assert!(problems.is_empty(), "{problems:?}");
+    let mut named: Vec<_> = settings.iter().map(|setting| setting.key.name).collect();
+    let mut known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    named.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(named, known);
+    assert!(file.read().unwrap().state_dir.is_some());
+}
+
+#[test]
+fn the_documents_are_true() {
+    let page = include_str!("../../../docs/configuration.md");
+    assert!(page.contains(&sample()), "docs/configuration.md has the sample, as `atoll config` prints it");
+    let readme = include_str!("../../../README.md");
+    for key in KEYS {
+        let Some(flag) = key.flag else { continue };
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `--{flag}")));
+        let row = row.unwrap_or_else(|| panic!("the README has no row for --{flag}"));
+        assert!(key.variables().any(|variable| row.contains(&format!("`{variable}`"))), "{row}");
+        assert!(row.contains(&format!("`{}`", key.name)), "{row}");
+        if let Some(default) = key.default_value() {
+            assert!(row.contains(&format!("`{}`", default.trim_matches('"'))), "{row}");
+        }
+    }
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_nearest_key() {
+    let file = "lgo = 'warn'\nmax_sessions = 3\n[archipelago]\n\nflush_intervall = 2\n[archipelag]\nmax_peers = 3\n[x]\n[[limits]]\n";
+    let refused = Given::file(file).refused();
+    assert_eq!(
+        refused,
+        [
+            "FILE:1: there is no key lgo; the nearest is log",
+            "FILE:2: there is no key max_sessions; the nearest is limits.max_sessions",
+            "FILE:5: there is no key archipelago.flush_intervall; the nearest is archipelago.flush_interval",
+            "FILE:7: there is no key archipelag.max_peers; the nearest is archipelago.max_peers",
+            "FILE:8: there is no key x; the nearest is log",
+            "FILE:9: there is no key limits; the nearest is limits.max_sessions",
+        ]
+    );
+    let refused = variable("ATOLL_ARCHIPELAGO__MAXPEERS", "1").refused();
+    let nearest = "there is no key archipelago.maxpeers; the nearest is ATOLL_ARCHIPELAGO__MAX_PEERS";
+    assert_eq!(refused, [format!("ATOLL_ARCHIPELAGO__MAXPEERS: {nearest}")]);
+    // Variables of others.
+    let others = variable("ATOLL_BIN", "x").variable("ATOLL_URL", "y").variable("HOME__X", "z");
+    assert_eq!(others.read().unwrap(), Config::default());
+}
+
+#[test]
+fn each_source_is_held_to_the_same_bounds() {
+    for (name, right, wrong) in [
+        ("state_dir", &["/x", "x/y z"][..], &["", "~/x"][..]),
+        ("log", &["warn,atoll=debug", "off"], &["atoll=loud"]),
+        ("server.name", &["eu-1"], &["", "EU", "a.b"]),
+        ("quic.listen", &["[::]:7443"], &["localhost:7443", "127.0.0.1", "127.0.0.1:65536"]),
+        ("http.listen", &["0.0.0.0:0"], &["7480"]),
+        ("archipelago.flush_interval", &["0.05", "86400", "2"], &["0.04", "86400.1", "0", "NaN", "inf", "-1", "2s"]),
+        ("archipelago.join_distance", &["1", "80"], &["0.9", "100001", "-1", "NaN"]),
+        ("archipelago.leave_distance", &["64", "100000"], &["0", "inf"]),
+        ("archipelago.max_peers", &["1", "1000"], &["0", "1001", "1.5", "-1", "many"]),
+        ("archipelago.peer_timeout", &["2", "86400"], &["1.9", "0", "never"]),
+        ("archipelago.room_prefix", &["I", "a_b-c"], &["", "a.b", "123456789012345678901234567890123"]),
+        ("limits.max_sessions", &["1", "100000"], &["0", "100001", "1e3"]),
+        ("limits.max_room_members", &["100", "1000"], &["0", "1001"]),
+    ] {
+        let key = key_of(name);
+        let quotes = if key.default_value().is_none_or(|value| value.starts_with('"')) { "\"" } else { "" };
+        let line = |text: &str| format!("\n{name} = {quotes}{text}{quotes}");
+        for text in right {
+            let by_flag = Given::default().flag(name, text).read().unwrap();
+            assert_eq!(Given::file(&line(text)).read().unwrap(), by_flag, "{name} {text}");
+            assert_eq!(variable(&key.variable(), text).read().unwrap(), by_flag, "{name} {text}");
+        }
+        for text in wrong {
+            let end = |shown: &str| format!("{name} = {shown} is refused: it has to be {}", key.rule);
+            let shown = if text.is_empty() { "\"\"" } else { text };
+            let flag = key.flag.unwrap_or(name);
+            assert_eq!(Given::default().flag(name, text).refused(), [format!("--{flag}: {}", end(shown))]);
+            if !text.is_empty() {
+                assert_eq!(variable(&key.variable(), text).refused(), [format!("{}: {}", key.variable(), end(shown))]);
+            }
+            // A bare word is not TOML at all.
+            let [refused] = &Given::file(&line(text)).refused()[..] else { panic!("one problem: {name} {text}") };
+            let as_value = format!("FILE:2: {}", end(&format!("{quotes}{text}{quotes}")));
+            assert!(*refused == as_value || refused.starts_with("FILE:2: not TOML: "), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn wrong_types_in_the_file_are_refused() {
+    for (line, shown) in [
+        ("archipelago.max_peers = \"5\"", "archipelago.max_peers = \"5\""),
+        ("archipelago.max_peers = 5.0", "archipelago.max_peers = 5.0"),
+        ("archipelago.join_distance = inf", "archipelago.join_distance = inf"),
+        ("archipelago.flush_interval = true", "archipelago.flush_interval = true"),
+        ("server.name = 7", "server.name = 7"),
+        ("log = ['warn']", "log = ['warn']"),
+        ("[log]", "log = [log]"),
+        ("limits.max_sessions = 99999999999999999999999999", "limits.max_sessions = 99999999999999999999999999"),
+    ] {
+        let refused = Given::file(line).refused();
+        assert!(refused.len() == 1 && refused[0].starts_with(&format!("FILE:1: {shown} is refused")), "{refused:?}");
+    }
+    assert_eq!(Given::file("limits.max_sessions = 0x10").read().unwrap().limits.max_sessions, 16);
+}
+
+#[test]
+fn a_wrong_value_is_refused_even_where_another_goes_before_it() {
+    let given = Given::file("server.name = 'EU'").variable("ATOLL_SERVER_NAME", "eu").flag("http.listen", "x");
+    let refused = given.refused();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused[0].starts_with("FILE:1: server.name = 'EU'") && refused[1].starts_with("--http: "), "{refused:?}");
+}
+
+#[test]
+fn values_have_to_go_together() {
+    let refused = Given::file("[archipelago]\nleave_distance = 50").refused();
+    let why = "the same peers would merge and split for ever";
+    assert_eq!(
+        refused,
+        [format!(
+            "archipelago.leave_distance = 50 (FILE:2) is less than archipelago.join_distance = 64 (default): {why}"
+        )]
+    );
+    let refused = variable("ATOLL_LIMITS__MAX_ROOM_MEMBERS", "50").flag("archipelago.max_peers", "51").refused();
+    let sides = "limits.max_room_members = 50 (ATOLL_LIMITS__MAX_ROOM_MEMBERS) is less than archipelago.max_peers = 51";
+    assert_eq!(refused, [format!("{sides} (--archipelago-max-peers): an island's room would turn members away")]);
+    let equal = Given::default().flag("archipelago.join_distance", "80");
+    assert_eq!(equal.read().unwrap().archipelago.join_distance, 80.0);
+}
+
+#[test]
+fn two_variables_for_one_key_are_refused() {
+    let refused = variable("ATOLL_QUIC__LISTEN", "127.0.0.1:1").variable("ATOLL_QUIC", "127.0.0.1:1").refused();
+    assert_eq!(refused, ["ATOLL_QUIC and ATOLL_QUIC__LISTEN are both quic.listen: set one of them"]);
+    assert!(variable("ATOLL_QUIC__LISTEN", "").variable("ATOLL_QUIC", "127.0.0.1:1").read().is_ok());
+}
+
+#[test]
+fn the_variable_names_a_file_and_the_flag_another() {
+    let file = Given::file("server.name = 'one'");
+    let other = Given::file("server.name = 'other'");
+    let path = file.sources.file.as_ref().unwrap().to_str().unwrap();
+    assert_eq!(variable("ATOLL_CONFIG", path).read().unwrap().server_name.as_str(), "one");
+    assert_eq!(other.variable("ATOLL_CONFIG", path).read().unwrap().server_name.as_str(), "other");
+    assert_eq!(variable("ATOLL_CONFIG", "").read().unwrap(), Config::default());
+}
+
+#[test]
+fn files_that_are_none_are_refused() {
+    let refused = Given::file("server.name = 'a'\nserver.name = 'b'\n").refused();
+    assert!(refused[0].starts_with("FILE:2: not TOML: duplicate key"), "{refused:?}");
+    let refused = Given::file("[archipelago\n").refused();
+    assert!(refused[0].starts_with("FILE:1: not TOML: "), "{refused:?}");
+    let refused = Given::file(&"#\n".repeat(600_000)).refused();
+    assert_eq!(refused, ["FILE: cannot be read: more than 1 MiB"]);
+    let refused = variable("ATOLL_CONFIG", "/nowhere/atoll.toml").refused();
+    assert!(refused[0].starts_with("/nowhere/atoll.toml: cannot be read: "), "{refused:?}");
+    // Deep nesting ends in an error, not in an overflow.
+    assert!(!Given::file(&format!("a = {}", "[".repeat(100_000))).refused().is_empty());
+    assert!(!Given::file(&format!("{}a = 1", "a.".repeat(100_000))).refused().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+    let bytes = OsString::from_vec(vec![b'/', 0xff]);
+    let environment = vec![("ATOLL_STATE_DIR".into(), bytes)];
+    let problems = Config::read(Sources { environment, ..Sources::default() }).unwrap_err().0;
+    assert!(problems[0].to_string().starts_with("ATOLL_STATE_DIR: state_dir = /\u{fffd} is refused"), "{problems:?}");
+}
+
+#[test]
+fn long_values_are_shown_shortened() {
+    let refused = Given::file(&format!("server.name = '{}'", "ä".repeat(500))).refused();
+    assert!(refused[0].contains("ä… is refused") && refused[0].chars().count() < 200, "{refused:?}");
+}
+
+#[test]
+fn the_archipelago_is_the_originals_but_for_the_prefix() {
+    let settings = Config::default().archipelago.service([0xab; 12]);
+    assert_eq!((settings.engine.join_distance, settings.engine.leave_distance), (64.0, 80.0));
+    assert_eq!((settings.engine.max_peers, settings.flush_interval.as_secs()), (100, 2));
+    assert_eq!((settings.peer_timeout.as_secs(), &*settings.engine.room_prefix), (60, "Iabababab-"));
+    let plain = Given::default().flag("archipelago.room_prefix", "I").read().unwrap();
+    assert_eq!(plain.archipelago.service([0xab; 12]).engine.room_prefix, "I");
+}
