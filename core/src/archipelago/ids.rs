@@ -23,7 +23,9 @@ impl IslandIds {
 
     /// The id with that number. Never empty.
     pub(crate) fn text(&self, number: u64) -> IslandId {
-        let mut text = self.prefix.clone();
+        // 13 digits of base 36 hold any number.
+        let mut text = String::with_capacity(self.prefix.len() + 13);
+        text.push_str(&self.prefix);
         push_base36(&mut text, number);
         text.into()
     }
