@@ -372,3 +372,21 @@ async fn who_falls_silent_loses_session_and_seat() {
     .await;
     assert_eq!(why.code(), Some(CloseCode::Silent));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_tcp_connections_do_not_take_health_down() {
+    let edge = Edge::start().await;
+    let address = edge.http().strip_prefix("http://").unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    // Behind more of them than are served at a time, until these have been silent for too long.
+    assert_eq!(edge.get("/health/live").await.0, 200);
+    let mut first = silent.swap_remove(0);
+    let ended = within("the end of a silent connection", async {
+        let mut rest = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut first, &mut rest).await
+    });
+    assert!(ended.await.is_ok());
+}

@@ -12,6 +12,7 @@
 mod about;
 mod metrics;
 mod page;
+mod serve;
 mod status;
 
 pub use about::About;
@@ -47,7 +48,7 @@ pub struct HttpDoor {
     address: SocketAddr,
     shared: Arc<Shared>,
     end: watch::Sender<bool>,
-    task: JoinHandle<io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 /// What the answers are made of.
@@ -71,15 +72,9 @@ impl HttpDoor {
         let address = listener.local_addr().map_err(failed)?;
         let shared =
             Arc::new(Shared { about, region, quic, started: Instant::now(), draining: AtomicBool::new(false) });
-        let (end, mut ending) = watch::channel(false);
+        let (end, ending) = watch::channel(false);
         let app = router(Arc::clone(&shared));
-        let task = tokio::spawn(async move {
-            let ended = async move {
-                // An error means that the door itself was dropped.
-                let _ = ending.wait_for(|ending| *ending).await;
-            };
-            axum::serve(listener, app).with_graceful_shutdown(ended).await
-        });
+        let task = tokio::spawn(serve::serve(listener, app, ending));
         Ok(Self { address, shared, end, task })
     }
 
