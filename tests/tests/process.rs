@@ -111,6 +111,21 @@ async fn sigterm_tells_everybody_and_ends_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let edge = Edge::start().await;
+    let address = edge.http().strip_prefix("http://").unwrap();
+    // Half a request, which the first signal waits for.
+    let mut half = tokio::net::TcpStream::connect(address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut half, b"GET / HTTP/1.1\r\n").await.unwrap();
+    edge.terminate().await;
+    eventually("the listener's end", || async { tokio::net::TcpStream::connect(address).await.err() }).await;
+    let second = Instant::now();
+    edge.terminate().await;
+    assert!(edge.ended().await.success());
+    assert!(second.elapsed() < Duration::from_secs(1), "{:?}", second.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_in_use_is_said_and_ends_with_an_error() {
     let edge = Edge::start().await;
     let quic = edge.quic().strip_prefix("https://").unwrap();

@@ -43,6 +43,8 @@ pub(super) async fn serve(listener: TcpListener, app: Router, mut ending: watch:
             }
         }
     }
+    // Who comes now is better told at once that nobody listens.
+    drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
