@@ -5,7 +5,7 @@ use atoll_proto::close::{CloseCode, RetryAdvice};
 /// Why a connection is over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
-    /// The edge closed it, by a numbered code (docs/protocol.md section 6) that this version may not know.
+    /// The edge closed it, by a numbered code (docs/protocol.md section 8) that this version may not know.
     #[error("closed by the edge: {code} {reason}")]
     Edge {
         /// The number on the wire.

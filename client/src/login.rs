@@ -46,6 +46,7 @@ impl Connection {
         let login = Login {
             signed_challenge: Some(SignedChallengeMessage { auth_chain_json }),
             capabilities: Some(Capabilities { schemes: vec!["quic".to_owned()] }),
+            ..Login::default()
         };
         self.send(client_message::Message::Login(login)).await?;
         match self.recv().await.map_err(connect_error)? {

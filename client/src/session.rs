@@ -129,8 +129,10 @@ impl State {
                 self.kicked = true;
                 return Ok(());
             }
-            // Answers to a login that is over. They change nothing.
-            Message::ChallengeResponse(_) | Message::Welcome(_) => return Ok(()),
+            // Answers to a login that is over, and what this client does not use. They change nothing.
+            Message::ChallengeResponse(_) | Message::Welcome(_) | Message::Draining(_) | Message::Received(_) => {
+                return Ok(());
+            }
         };
         self.queue.push_control(event).map_err(|_| Closed::Lagged)
     }

@@ -3,7 +3,7 @@
 /// A numbered reason for ending a session.
 ///
 /// The same number is the QUIC application error code, the WebTransport close code and the name in `/status`.
-/// The table in docs/protocol.md section 6 is checked against this one by a test.
+/// The table in docs/protocol.md section 8 is checked against this one by a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseCode {
@@ -35,6 +35,8 @@ pub enum CloseCode {
     Overloaded,
     /// No heartbeat for as long as a peer may be silent.
     Silent,
+    /// The session goes on over another connection.
+    Resumed,
 }
 
 /// What a client should do after a session ended.
@@ -52,7 +54,7 @@ use RetryAdvice::{DoNotRetry, Retry, RetryElsewhere};
 
 impl CloseCode {
     /// Every code, in the order of its number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Closed,
         Self::ShuttingDown,
         Self::Internal,
@@ -67,6 +69,7 @@ impl CloseCode {
         Self::TooSlow,
         Self::Overloaded,
         Self::Silent,
+        Self::Resumed,
     ];
 
     const fn row(self) -> (u32, &'static str, RetryAdvice) {
@@ -85,6 +88,7 @@ impl CloseCode {
             Self::TooSlow => (4010, "too_slow", Retry),
             Self::Overloaded => (4011, "overloaded", RetryElsewhere),
             Self::Silent => (4012, "silent", Retry),
+            Self::Resumed => (4013, "resumed", DoNotRetry),
         }
     }
 

@@ -111,6 +111,7 @@ fn login(chain: &str) -> client_message::Message {
     client_message::Message::Login(Login {
         signed_challenge: Some(SignedChallengeMessage { auth_chain_json: chain.to_owned() }),
         capabilities: Some(Capabilities { schemes: vec!["quic".to_owned()] }),
+        ..Login::default()
     })
 }
 
@@ -168,7 +169,9 @@ fn server_messages() -> Vec<Value> {
                     max_message_bytes: 65_536,
                     max_payload_bytes: 1100,
                     heartbeat_interval_ms: 1000,
+                    ..Limits::default()
                 }),
+                ..Welcome::default()
             }),
             json!({"welcome": {"welcome": {"peerId": ADDRESS},
                    "limits": {"maxMessageBytes": 65_536, "maxPayloadBytes": 1100, "heartbeatIntervalMs": 1000}}}),

@@ -126,7 +126,8 @@ impl Visitor {
     pub(crate) async fn welcome(&mut self, address: &str) {
         let welcome = Welcome {
             welcome: Some(WelcomeMessage { peer_id: address.to_owned() }),
-            limits: Some(Limits { max_message_bytes: 65_536, max_payload_bytes: 1100, heartbeat_interval_ms: 250 }),
+            limits: Some(Limits { max_message_bytes: 65_536, max_payload_bytes: 1100, heartbeat_interval_ms: 250, ..Default::default() }),
+            ..Default::default()
         };
         self.send(server_message::Message::Welcome(welcome)).await;
     }

@@ -33,7 +33,7 @@ pub(crate) struct Counters {
 }
 
 /// Every code an `Error` message may carry.
-pub(super) const REFUSALS: [ErrorCode; 8] = [
+pub(super) const REFUSALS: [ErrorCode; 10] = [
     ErrorCode::InvalidPosition,
     ErrorCode::PayloadTooLarge,
     ErrorCode::MalformedDatagram,
@@ -42,6 +42,8 @@ pub(super) const REFUSALS: [ErrorCode; 8] = [
     ErrorCode::Unsupported,
     ErrorCode::RoomFull,
     ErrorCode::InvalidRoom,
+    ErrorCode::LeftRoom,
+    ErrorCode::ResumeRefused,
 ];
 
 /// What the native door holds and has done.

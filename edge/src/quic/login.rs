@@ -47,7 +47,7 @@ pub(super) async fn login(transport: &Transport, door: &Door) -> Result<LoggedIn
         return Err(Ending::new(CloseCode::UnexpectedMessage, "login must follow the challenge"));
     };
     // The capabilities say what else a client can use. Who speaks this protocol can use its transport.
-    let Login { signed_challenge, capabilities: _ } = login;
+    let Login { signed_challenge, .. } = login;
     let Some(signed) = signed_challenge else {
         return Err(Ending::new(CloseCode::Unauthorized, "login needs a signed challenge"));
     };
@@ -61,7 +61,9 @@ pub(super) async fn login(transport: &Transport, door: &Door) -> Result<LoggedIn
             max_message_bytes: MAX_MESSAGE as u32,
             max_payload_bytes: MAX_PAYLOAD as u32,
             heartbeat_interval_ms: u32::try_from(settings.heartbeat_interval.as_millis()).unwrap_or(u32::MAX),
+            ..Limits::default()
         }),
+        ..Welcome::default()
     }))?;
     Ok(LoggedIn { session, reader, writer })
 }

@@ -84,5 +84,7 @@ fn reason(code: ErrorCode) -> &'static str {
         ErrorCode::RoomFull => "the room of the island has no seat left",
         ErrorCode::InvalidRoom => "a desired room has a name of at most 64 bytes",
         ErrorCode::Unsupported => "this room does not offer that kind of datagram",
+        ErrorCode::LeftRoom => "an ordered or large message is for a room left more than 2 s ago; it reached nobody",
+        ErrorCode::ResumeRefused => "the resume token is unknown, used or too old",
     }
 }

@@ -116,6 +116,7 @@ impl<'a> Native<'a> {
                 self.heartbeat(&heartbeat);
                 Ok(())
             }
+            FromClient::Received(_) => Err(Ending::new(CloseCode::Malformed, "nothing was sent that needs this")),
             FromClient::ChallengeRequest(_) | FromClient::Login(_) => {
                 Err(Ending::new(CloseCode::UnexpectedMessage, "this session is logged in"))
             }
