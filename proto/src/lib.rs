@@ -1,6 +1,7 @@
 //! Wire formats of Atoll, without I/O and without a clock.
 //!
-//! - [`atoll`] with [`framing`] and [`datagram`]: the native protocol `atoll/1`, as docs/protocol.md tells it.
+//! - [`atoll`] with [`framing`] and [`datagram`]: the native protocol `atoll/1`, as docs/protocol.md tells it;
+//!   [`lanes`] are its ordered and large messages, [`channel`] is how all of it goes over a WebSocket.
 //! - [`archipelago`], [`archipelago_2022`], [`rfc4`], [`data`]: the messages of Comms V3 that existing kernels and
 //!   services speak.
 //! - [`decode`] reads any of these messages as the original implementations do; write them with [`prost::Message`].
@@ -10,10 +11,12 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod channel;
 pub mod close;
 pub mod datagram;
 pub mod ethereum;
 pub mod framing;
+pub mod lanes;
 mod lenient;
 mod messages;
 mod peek;
