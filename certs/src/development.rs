@@ -1,5 +1,6 @@
 //! The certificate an edge makes for itself.
 
+use crate::certificate::{hex, sha256};
 use crate::issue::{self, Pair};
 use crate::names::{Name, all_names};
 use crate::store;
@@ -43,6 +44,8 @@ pub enum Staleness {
     OtherValidity,
     /// It is for other names.
     OtherNames,
+    /// Others than its owner had access to the file with its key.
+    Exposed,
     /// The file is damaged; the text says how.
     Unreadable(&'static str),
 }
@@ -54,7 +57,7 @@ pub enum CertError {
     #[error("{0:?} is neither a DNS name nor an IP address")]
     Name(String),
     /// The state directory cannot be made.
-    #[error("cannot make the directory {}: {source}", path.display())]
+    #[error("cannot make the directory {}", path.display())]
     Directory {
         /// The state directory.
         path: PathBuf,
@@ -62,7 +65,7 @@ pub enum CertError {
         source: std::io::Error,
     },
     /// The stored certificate cannot be read: it exists, but for instance belongs to another user.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -70,7 +73,7 @@ pub enum CertError {
         source: std::io::Error,
     },
     /// The new certificate cannot be stored.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -84,7 +87,7 @@ pub enum CertError {
     #[error("no random numbers")]
     Random,
     /// The certificate could not be made.
-    #[error("cannot make a certificate: {0}")]
+    #[error("cannot make a certificate")]
     Generate(#[from] rcgen::Error),
     /// The certificate just stored cannot be read back; the text says why.
     #[error("the new certificate is unusable: {0}")]
@@ -94,6 +97,8 @@ pub enum CertError {
 impl DevelopmentCertificate {
     /// Takes the certificate stored in `state_dir` if it is sound, for the same names, and valid for 3 more days; else
     /// makes and stores a new one, valid from an hour before `now` for 14 days less a second.
+    ///
+    /// One that others than its owner had access to is replaced, too: its key may be known.
     ///
     /// It is for `localhost`, `127.0.0.1`, `::1` and `names` (DNS names and IP addresses). The directory is made with
     /// mode 0700 if it is missing, the file with mode 0600. Certificate and key are one file, replaced in one step: when
@@ -105,10 +110,12 @@ impl DevelopmentCertificate {
         let now = unix_seconds(now)?;
         store::create_directory(state_dir)?;
         let path = state_dir.join("development.pem");
-        let origin = match store::read(&path)?.map(|pem| issue::read(&pem)) {
+        let origin = match store::read(&path)?.map(|stored| (stored.exposed, issue::read(&stored.bytes))) {
             None => Origin::Created,
-            Some(Err(damage)) => Origin::Renewed(Staleness::Unreadable(damage)),
-            Some(Ok(pair)) => match staleness(&pair, &names, now) {
+            // Whoever read the key can pose as this edge for as long as clients trust the certificate.
+            Some((true, _)) => Origin::Renewed(Staleness::Exposed),
+            Some((false, Err(damage))) => Origin::Renewed(Staleness::Unreadable(damage)),
+            Some((false, Ok(pair))) => match staleness(&pair, &names, now) {
                 None => return Ok(Self::new(pair, Origin::Reused)),
                 Some(staleness) => Origin::Renewed(staleness),
             },
@@ -119,10 +126,13 @@ impl DevelopmentCertificate {
         Ok(Self::new(pair, origin))
     }
 
+    /// Whether a certificate that is valid until `not_after` need not be replaced yet.
+    pub(crate) fn is_long_enough(not_after: SystemTime, now: SystemTime) -> bool {
+        not_after.duration_since(now).is_ok_and(|left| left.as_secs() >= MIN_REMAINING_SECONDS.unsigned_abs())
+    }
+
     fn new(pair: Pair, origin: Origin) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &pair.certificate);
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest.as_ref());
+        let sha256 = sha256(&pair.certificate);
         let not_after = UNIX_EPOCH + Duration::from_secs(pair.not_after.unsigned_abs());
         Self { certificate: pair.certificate, key: pair.key.into(), sha256, not_after, origin }
     }
@@ -144,7 +154,7 @@ impl DevelopmentCertificate {
 
     /// [`Self::sha256`] as 64 lower-case hexadecimal digits.
     pub fn sha256_hex(&self) -> String {
-        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.sha256)
     }
 
     /// The last second in which it is valid.
@@ -174,6 +184,7 @@ impl fmt::Display for Staleness {
             Self::Expiring => f.write_str("it expires within 3 days"),
             Self::OtherValidity => f.write_str("it is not valid yet or for too long"),
             Self::OtherNames => f.write_str("it is for other names"),
+            Self::Exposed => f.write_str("others had access to its key"),
             Self::Unreadable(damage) => write!(f, "it is unreadable: {damage}"),
         }
     }
@@ -195,7 +206,8 @@ fn unix_seconds(time: SystemTime) -> Result<i64, CertError> {
     i64::try_from(seconds).ok().filter(|seconds| *seconds < i64::MAX / 2).ok_or(CertError::Time)
 }
 
-fn random() -> Result<u64, CertError> {
+/// A number for the name of a temporary file.
+pub(crate) fn random() -> Result<u64, CertError> {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| CertError::Random)?;
     Ok(u64::from_be_bytes(bytes))

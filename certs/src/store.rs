@@ -1,24 +1,48 @@
-//! One file in the state directory, readable by its owner only.
+//! Files in the state directory, readable by their owner only.
 
 use crate::CertError;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Certificate and key together are about 1 KiB.
-const MAX_BYTES: u64 = 64 * 1024;
+/// A certificate and its key are about 1 KiB, long chains some tens.
+const MAX_BYTES: u64 = 256 * 1024;
 
-/// What the file holds, or nothing if there is none. Longer files are cut at 64 KiB.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, CertError> {
-    let failed = |source| CertError::Read { path: path.to_owned(), source };
+/// A file as it was found.
+pub(crate) struct Stored {
+    /// Cut at 256 KiB.
+    pub(crate) bytes: Vec<u8>,
+    /// Others than its owner had access to it.
+    pub(crate) exposed: bool,
+}
+
+/// What the file in the state directory holds, or nothing if there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Stored>, CertError> {
+    open(path).map_err(|source| CertError::Read { path: path.to_owned(), source })
+}
+
+/// What a file holds, or nothing if there is none.
+pub(crate) fn open(path: &Path) -> std::io::Result<Option<Stored>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(error),
     };
+    let exposed = is_exposed(&file.metadata()?);
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(Some(bytes))
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(Some(Stored { bytes, exposed }))
+}
+
+/// Whether others than the owner of a file may read, write or run it.
+#[cfg(unix)]
+pub(crate) fn is_exposed(metadata: &Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_exposed(_metadata: &Metadata) -> bool {
+    false
 }
 
 /// Makes the directory, and those above it, with mode 0700; leaves it as it is if it exists.

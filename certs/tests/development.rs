@@ -131,6 +131,20 @@ fn it_is_renewed_for_other_names_and_when_the_clock_was_set_back() {
 }
 
 #[test]
+fn a_key_that_others_could_read_is_replaced_and_told() {
+    let (directory, first) = fresh();
+    let path = directory.path().join("development.pem");
+    for mode in [0o640, 0o604, 0o660] {
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        let renewed = load(directory.path(), &[], now()).unwrap();
+        assert_eq!(renewed.origin(), Origin::Renewed(Staleness::Exposed));
+        assert_ne!(renewed.key(), first.key());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(load(directory.path(), &[], now()).unwrap().sha256(), renewed.sha256());
+    }
+}
+
+#[test]
 fn a_damaged_file_is_replaced_and_told() {
     let (directory, first) = fresh();
     let path = directory.path().join("development.pem");

@@ -3,14 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use atoll_client::Wallet;
+use atoll_core::archipelago::Position;
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::bus::{Bus, LocalBus, Message, Pattern, Subject, Subscription};
 use atoll_core::region::{
-    Capabilities, HeartbeatError, JoinFailed, LoginError, Proof, Region, Seat, Session, SessionEvent, Settings,
+    Capabilities, HeartbeatError, JoinFailed, LoginError, NativeOnly, Proof, Region, Seat, Session, SessionEvent,
+    Settings,
 };
 use atoll_core::room::{Delivery, Frame, Link, MemberList, Pressure, RoomId, Sender};
 use atoll_core::{Host, archipelago};
-use atoll_proto::archipelago::{Heartbeat, IslandChangedMessage, Position};
+use atoll_proto::archipelago::{self as wire, Heartbeat, IslandChangedMessage};
 use atoll_proto::datagram::{Alias, Sequence, Tag};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -56,6 +58,8 @@ fn region(bus: Arc<LocalBus>) -> Region {
             newcomer_interval: Duration::from_millis(250),
             peer_timeout: Duration::from_secs(60),
         }),
+        tick: None,
+        connection_strings: Arc::new(NativeOnly),
     };
     Region::start(settings, host, bus)
 }
@@ -76,8 +80,8 @@ async fn log_in(region: &Region, wallet: &Wallet) -> Result<Session, LoginError>
     region.login(Proof::SignedChallenge { challenge, auth_chain_json }, capabilities).await
 }
 
-fn heartbeat(x: f32) -> Heartbeat {
-    Heartbeat { position: Some(Position { x, y: 0.0, z: 0.0 }), desired_room: None }
+fn at(x: f64) -> Position {
+    Position { x, y: 0.0, z: 0.0 }
 }
 
 async fn island_of(session: &mut Session) -> IslandChangedMessage {
@@ -129,7 +133,7 @@ async fn a_thousand_peers_in_twenty_islands_hear_their_own_island_only() {
     let mut sessions = Vec::new();
     for number in 0..1000u16 {
         let mut session = log_in(&region, &wallet(number)).await.unwrap();
-        session.heartbeat(&heartbeat(f32::from(number % 20) * 500.0 + f32::from(number) / 1000.0)).unwrap();
+        session.heartbeat(at(f64::from(number % 20) * 500.0 + f64::from(number) / 1000.0), None).unwrap();
         sessions.push(session);
     }
     assert_eq!(log_in(&region, &wallet(5000)).await.err().unwrap().to_string(), "the region is full");
@@ -147,7 +151,7 @@ async fn a_thousand_peers_in_twenty_islands_hear_their_own_island_only() {
 
     for sequence in 1..=3 {
         for (seat, _) in &seats {
-            seat.send(Delivery::Event, Sequence(sequence), Bytes::from_static(b"here")).unwrap();
+            seat.send(Delivery::Event, Some(Sequence(sequence)), Bytes::from_static(b"here")).unwrap();
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -169,19 +173,19 @@ async fn a_newcomer_does_not_wait_for_the_beat_and_a_storm_of_them_does_not_make
     tokio::time::sleep(Duration::from_millis(300)).await;
     let mut first = log_in(&region, &wallet(1)).await.unwrap();
     let started = Instant::now();
-    first.heartbeat(&heartbeat(0.0)).unwrap();
+    first.heartbeat(at(0.0), None).unwrap();
     island_of(&mut first).await;
     assert!(started.elapsed() < Duration::from_millis(10), "{:?}", started.elapsed());
 
     let mut second = log_in(&region, &wallet(2)).await.unwrap();
-    second.heartbeat(&heartbeat(1.0)).unwrap();
+    second.heartbeat(at(1.0), None).unwrap();
     let island = island_of(&mut second).await;
     assert_eq!(island.peers.len(), 2);
     assert!((249..270).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 
     // Who only walks waits for the beat.
     let started = Instant::now();
-    second.heartbeat(&heartbeat(500.0)).unwrap();
+    second.heartbeat(at(500.0), None).unwrap();
     island_of(&mut second).await;
     assert!((1990..2020).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 }
@@ -197,7 +201,7 @@ async fn the_documented_subjects_tell_the_life_of_a_peer() {
     let region = region(Arc::clone(&bus));
     let mut session = log_in(&region, &wallet(1)).await.unwrap();
     let address = session.address();
-    session.heartbeat(&heartbeat(8.0)).unwrap();
+    session.heartbeat(at(8.0), None).unwrap();
     let island = island_of(&mut session).await;
     assert_eq!(island.from_island_id, None);
 
@@ -205,7 +209,8 @@ async fn the_documented_subjects_tell_the_life_of_a_peer() {
     assert_eq!((connect.subject.as_str(), &connect.payload[..]), (&*format!("peer.{address}.connect"), &b""[..]));
     let beat = next(&mut all).await;
     assert_eq!(beat.subject.as_str(), format!("client-proto.peer.{address}.heartbeat"));
-    assert_eq!(atoll_proto::decode::<Heartbeat>(&beat.payload).unwrap(), heartbeat(8.0));
+    let published = Heartbeat { position: Some(wire::Position { x: 8.0, y: 0.0, z: 0.0 }), desired_room: None };
+    assert_eq!(atoll_proto::decode::<Heartbeat>(&beat.payload).unwrap(), published);
     let changed = next(&mut all).await;
     assert_eq!(changed.subject.as_str(), format!("client-proto.{address}.island_changed"));
     let told: IslandChangedMessage = atoll_proto::decode(&changed.payload).unwrap();
@@ -244,7 +249,7 @@ async fn a_grant_ends_with_the_next_island_change_and_with_the_session() {
     let region = region(Arc::clone(&bus));
     let mut session = log_in(&region, &wallet(1)).await.unwrap();
     assert!(region.grant(&session).is_none(), "no island yet");
-    session.heartbeat(&heartbeat(0.0)).unwrap();
+    session.heartbeat(at(0.0), None).unwrap();
     island_of(&mut session).await;
     let old = region.grant(&session).unwrap();
 
@@ -273,7 +278,7 @@ async fn silent_peers_leave_their_island_after_the_timeout() {
     let region = region(bus);
     let mut session = log_in(&region, &wallet(1)).await.unwrap();
     let started = Instant::now();
-    session.heartbeat(&heartbeat(0.0)).unwrap();
+    session.heartbeat(at(0.0), None).unwrap();
     island_of(&mut session).await;
     next(&mut left).await;
     let silence = started.elapsed();
@@ -312,7 +317,7 @@ async fn given_up<T>(future: impl Future<Output = T>) {
 async fn a_seat_nobody_waits_for_any_more_is_given_up() {
     let region = region(Arc::default());
     let mut session = log_in(&region, &wallet(1)).await.unwrap();
-    session.heartbeat(&heartbeat(0.0)).unwrap();
+    session.heartbeat(at(0.0), None).unwrap();
     island_of(&mut session).await;
     let grant = region.grant(&session).unwrap();
     given_up(region.join(grant, Box::new(Ear::default()))).await;
@@ -336,15 +341,15 @@ async fn a_seat_nobody_waits_for_any_more_is_given_up() {
 async fn a_session_takes_ten_heartbeats_a_second() {
     let region = region(Arc::default());
     let mut session = log_in(&region, &wallet(1)).await.unwrap();
-    let taken = (0..100).filter(|_| session.heartbeat(&heartbeat(0.0)).is_ok()).count();
+    let taken = (0..100).filter(|_| session.heartbeat(at(0.0), None).is_ok()).count();
     assert_eq!(taken, 10);
-    assert_eq!(session.heartbeat(&heartbeat(0.0)), Err(HeartbeatError::TooOften));
+    assert_eq!(session.heartbeat(at(0.0), None), Err(HeartbeatError::TooOften));
     for _ in 0..50 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        session.heartbeat(&heartbeat(0.0)).unwrap();
+        session.heartbeat(at(0.0), None).unwrap();
     }
-    let named = Heartbeat { desired_room: Some("x".repeat(65)), ..heartbeat(0.0) };
-    assert_eq!(session.heartbeat(&named), Err(HeartbeatError::DesiredRoomTooLong));
+    let named = "x".repeat(65);
+    assert_eq!(session.heartbeat(at(0.0), Some(&named)), Err(HeartbeatError::DesiredRoomTooLong));
 }
 
 #[tokio::test(start_paused = true)]
@@ -352,7 +357,7 @@ async fn a_login_that_archipelago_did_not_hear_of_is_announced_again() {
     let bus = Arc::new(LocalBus::default());
     let region = region(Arc::clone(&bus));
     let mut session = log_in(&region, &wallet(1)).await.unwrap();
-    session.heartbeat(&heartbeat(0.0)).unwrap();
+    session.heartbeat(at(0.0), None).unwrap();
     island_of(&mut session).await;
     // Nothing else runs meanwhile, so the queue of the service fills, and the end and the next login are lost.
     let noise = Subject::new("client-proto.peer.noise.heartbeat").unwrap();
@@ -364,7 +369,7 @@ async fn a_login_that_archipelago_did_not_hear_of_is_announced_again() {
     let started = Instant::now();
     let island = async {
         loop {
-            session.heartbeat(&heartbeat(0.0)).unwrap();
+            session.heartbeat(at(0.0), None).unwrap();
             if let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(1), session.next_event()).await {
                 return event;
             }

@@ -104,6 +104,12 @@ impl AuthChain {
         })
     }
 
+    /// Links, the owner's included. [`verify`](Self::verify) recovers a signer for all but the first, at most.
+    #[expect(clippy::len_without_is_empty, reason = "a chain has an owner")]
+    pub fn len(&self) -> usize {
+        self.links.len() + 1
+    }
+
     /// The address the chain speaks for, if it is valid.
     pub fn claimed_owner(&self) -> Address {
         self.owner

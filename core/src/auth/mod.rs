@@ -11,6 +11,9 @@
 //!   double can hold;
 //! - some offsets of years in an expiration text are refused, see `javascript_date`.
 //!
+//! The text is a [`Challenge`], or that of a [`SignedFetch`], which needs no question before it. As nothing in it comes
+//! from the server, a [`ReplayCache`] sees to it that it works once.
+//!
 //! Recovering a signer takes some 65 microseconds of CPU, so a chain of the greatest length takes milliseconds: call
 //! [`AuthChain::verify`] off the threads that move packets. Time is an argument and so is the randomness of a
 //! [`Challenge`]. The secp256k1 crate keeps its tables in a context of its own for each thread; nothing here does.
@@ -20,12 +23,16 @@ mod challenge;
 mod ephemeral;
 mod javascript_date;
 mod json;
+mod replay;
 mod signature;
+mod signed_fetch;
 mod verify;
 
 pub use chain::{AuthChain, ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_LINKS};
 pub use challenge::{Challenge, ServerName, ServerNameError};
+pub use replay::{MAX_REMEMBERED_FETCHES, ReplayCache, ReplayError};
+pub use signed_fetch::{MAX_METADATA_BYTES, SIGNED_FETCH_WINDOW_MS, SignedFetch, SignedFetchError};
 pub use verify::{AuthError, verify};
 
 #[cfg(test)]
-mod signing;
+pub(crate) mod signing;

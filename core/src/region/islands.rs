@@ -36,16 +36,22 @@ impl Region {
         };
         let ours = message.header(ATOLL_HEADER).is_some();
         let room = RoomId::new(&island.island_id);
-        self.inner.registry.move_to(address, room, |capabilities| {
-            SessionEvent::IslandChanged(with_connection_string(island, ours, capabilities))
+        self.inner.registry.move_to(address, room, |client| {
+            SessionEvent::IslandChanged(self.with_connection_string(island, ours, address, client))
         });
     }
-}
 
-/// The edge that holds a session writes its connection string; a foreign archipelago's is passed on as it came.
-fn with_connection_string(mut island: IslandChangedMessage, ours: bool, client: Capabilities) -> IslandChangedMessage {
-    if ours && client.quic {
-        island.conn_str = format!("quic:{}", island.island_id);
+    /// The edge that holds a session writes its connection string; a foreign archipelago's is passed on as it came.
+    fn with_connection_string(
+        &self,
+        mut island: IslandChangedMessage,
+        ours: bool,
+        address: Address,
+        client: Capabilities,
+    ) -> IslandChangedMessage {
+        if ours {
+            island.conn_str = self.inner.settings.connection_strings.write(&island.island_id, address, client);
+        }
+        island
     }
-    island
 }

@@ -1,41 +1,104 @@
 //! The way from outside to one link of a room: a queue of packets, and one of commands.
 
 use super::grant::{Grant, JoinFailed};
-use crate::room::{Delivery, Link, LinkId, RoomId, Sender};
-use atoll_proto::datagram::{Alias, Sequence, Tag};
+use crate::room::{Delivery, Link, LinkId, MAX_ORDERED_PAYLOAD, Packet, RoomId, Sender};
+use atoll_proto::datagram::{Alias, Tag};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-/// Packets of one link that may wait for its room's task, so that no one fills the queue that all share.
-const MAX_WAITING: usize = 128;
+/// Packets that may wait for one room's task: a second of 800 senders at 20 Hz.
+const PACKET_CAPACITY: usize = 16_384;
+
+/// Packets of one link that may wait for its room's task while the queue that all share is less than half full.
+const SHARE: usize = 64;
+
+/// The same beyond that: however many links have used up their [`SHARE`], a thousand others find room for theirs.
+const SHARE_UNDER_LOAD: usize = 8;
+
+/// How many links a bridge counts as, because of its many members.
+const BRIDGE_WEIGHT: usize = 16;
+
+/// Ordered packets of one link that may wait for its room's task; more wait with their sender.
+const ORDERED_WAITING: usize = 16;
+
+/// Bytes of ordered packets that may wait for one room's task.
+const ORDERED_BYTES: usize = 4 << 20;
+
+/// What an ordered packet counts beside its payload, so that empty ones are bounded, too.
+const ORDERED_OVERHEAD: usize = 256;
 
 /// More packets wait than one link may have waiting; this one was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more packets wait for the room than one link may have waiting")]
 pub struct Busy;
 
-/// A packet on its way to its room.
+/// Why an ordered packet was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendFailed {
+    /// Above [`MAX_ORDERED_PAYLOAD`].
+    #[error("a payload of {0} bytes; at most {MAX_ORDERED_PAYLOAD} are allowed")]
+    TooLarge(usize),
+    /// The region is ending.
+    #[error("the region is ending")]
+    Ending,
+}
+
+/// A packet on its way to its room, which may be dropped on the way.
 #[derive(Debug)]
-pub(super) struct Packet {
+pub(super) struct Queued {
     pub(super) tag: Tag,
     pub(super) link: LinkId,
-    pub(super) from: Alias,
-    pub(super) delivery: Delivery,
-    pub(super) sequence: Sequence,
-    pub(super) payload: Bytes,
-    /// What its sender has waiting; counted down when the packet is taken.
+    pub(super) packet: Packet,
+    /// What its link has waiting; counted down when the packet is taken.
     pub(super) waiting: Arc<AtomicUsize>,
 }
 
-/// What changes a room.
+/// The place of an ordered packet in the queue of commands, given back when it is taken.
+#[derive(Debug)]
+pub(super) struct Place {
+    _of_link: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+/// What changes a room, or must not be lost.
 pub(super) enum Control {
-    Join { grant: Grant, link: Box<dyn Link>, ways: Ways, reply: oneshot::Sender<Result<(Line, Alias), JoinFailed>> },
-    Open { room: RoomId, link: Box<dyn Link>, ways: Ways, reply: oneshot::Sender<Line> },
-    Add { tag: Tag, link: LinkId, sender: Sender, ways: Ways, reply: oneshot::Sender<Result<Admitted, JoinFailed>> },
-    Remove { tag: Tag, link: LinkId, member: Alias },
-    Close { tag: Tag, link: LinkId },
+    Join {
+        grant: Grant,
+        link: Box<dyn Link>,
+        ways: Ways,
+        reply: oneshot::Sender<Result<(Line, Alias), JoinFailed>>,
+    },
+    Open {
+        room: RoomId,
+        link: Box<dyn Link>,
+        ways: Ways,
+        reply: oneshot::Sender<Line>,
+    },
+    Add {
+        tag: Tag,
+        link: LinkId,
+        sender: Sender,
+        ways: Ways,
+        reply: oneshot::Sender<Result<Admitted, JoinFailed>>,
+    },
+    Remove {
+        tag: Tag,
+        link: LinkId,
+        member: Alias,
+    },
+    /// An ordered packet. It stands in this queue so that no end of its seat overtakes it.
+    Ordered {
+        tag: Tag,
+        link: LinkId,
+        packet: Packet,
+        place: Place,
+    },
+    Close {
+        tag: Tag,
+        link: LinkId,
+    },
 }
 
 /// The way from outside to one link of one room. Dropping it closes the link, wherever it is dropped: also in an answer
@@ -45,7 +108,10 @@ pub(super) struct Line {
     tag: Tag,
     link: LinkId,
     ways: Ways,
+    /// How many links it counts as.
+    weight: usize,
     waiting: Arc<AtomicUsize>,
+    ordered: Arc<Semaphore>,
 }
 
 /// A member behind a bridge whose alias the bridge does not know yet. Dropping it takes the member out again.
@@ -80,15 +146,41 @@ impl Drop for Admitted {
 #[derive(Debug, Clone)]
 pub(super) struct Ways {
     /// Full under load: packets are dropped then.
-    pub(super) packets: mpsc::Sender<Packet>,
+    packets: mpsc::Sender<Queued>,
     /// Never refuses, because a seat given up must not be forgotten. Bounded by who may write to it: each seat puts two
-    /// commands here in its life, and a bridge waits for each addition.
+    /// commands here in its life, a bridge waits for each addition, and an ordered packet for its [`Place`].
     pub(super) control: mpsc::UnboundedSender<Control>,
+    /// Bytes of ordered packets that may still be put into `control`.
+    ordered: Arc<Semaphore>,
+}
+
+/// The other ends of [`Ways`].
+pub(super) struct Queues {
+    pub(super) packets: mpsc::Receiver<Queued>,
+    pub(super) control: mpsc::UnboundedReceiver<Control>,
+}
+
+impl Ways {
+    pub(super) fn new() -> (Self, Queues) {
+        let (packets, packet_queue) = mpsc::channel(PACKET_CAPACITY);
+        let (control, control_queue) = mpsc::unbounded_channel();
+        let ordered = Arc::new(Semaphore::new(ORDERED_BYTES));
+        (Self { packets, control, ordered }, Queues { packets: packet_queue, control: control_queue })
+    }
 }
 
 impl Line {
+    /// The line of a seat's link.
     pub(super) fn new(tag: Tag, link: LinkId, ways: Ways) -> Self {
-        Self { tag, link, ways, waiting: Arc::default() }
+        let ordered = Arc::new(Semaphore::new(ORDERED_WAITING));
+        Self { tag, link, ways, weight: 1, waiting: Arc::default(), ordered }
+    }
+
+    /// The line of a bridge.
+    pub(super) fn of_bridge(tag: Tag, link: LinkId, ways: Ways) -> Self {
+        let mut line = Self::new(tag, link, ways);
+        line.weight = BRIDGE_WEIGHT;
+        line
     }
 
     pub(super) fn tag(&self) -> Tag {
@@ -99,22 +191,53 @@ impl Line {
         &self.ways
     }
 
-    pub(super) fn send(&self, from: Alias, delivery: Delivery, sequence: Sequence, payload: Bytes) -> Result<(), Busy> {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+    /// Sends a packet unless too many wait; an ordered one takes a place in the other queue.
+    pub(super) fn send(&self, packet: Packet) -> Result<(), Busy> {
+        if packet.delivery == Delivery::Ordered {
+            return self.try_send_ordered(packet);
+        }
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.share() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(Busy);
         }
         let waiting = Arc::clone(&self.waiting);
-        let packet = Packet { tag: self.tag, link: self.link, from, delivery, sequence, payload, waiting };
-        self.ways.packets.try_send(packet).map_err(|_| {
+        let queued = Queued { tag: self.tag, link: self.link, packet, waiting };
+        self.ways.packets.try_send(queued).map_err(|_| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             Busy
         })
     }
 
+    /// Sends an ordered packet as soon as it has its place. Given up before that, nothing was sent.
+    pub(super) async fn send_ordered(&self, from: Alias, payload: Bytes) -> Result<(), SendFailed> {
+        if payload.len() > MAX_ORDERED_PAYLOAD {
+            return Err(SendFailed::TooLarge(payload.len()));
+        }
+        let of_link = Arc::clone(&self.ordered).acquire_owned().await;
+        let of_all = Arc::clone(&self.ways.ordered).acquire_many_owned(bytes_counted(&payload)).await;
+        let (Ok(of_link), Ok(of_all)) = (of_link, of_all) else { return Err(SendFailed::Ending) };
+        let packet = Packet { from, delivery: Delivery::Ordered, sequence: None, payload };
+        self.put_ordered(packet, Place { _of_link: of_link, _of_all: of_all }).map_err(|Busy| SendFailed::Ending)
+    }
+
     pub(super) fn control(&self, command: impl FnOnce(Tag, LinkId) -> Control) {
         // Fails only when the region has ended, and the room with it.
         let _ = self.ways.control.send(command(self.tag, self.link));
+    }
+
+    fn try_send_ordered(&self, packet: Packet) -> Result<(), Busy> {
+        let of_link = Arc::clone(&self.ordered).try_acquire_owned().map_err(|_| Busy)?;
+        let of_all = Arc::clone(&self.ways.ordered).try_acquire_many_owned(bytes_counted(&packet.payload));
+        self.put_ordered(packet, Place { _of_link: of_link, _of_all: of_all.map_err(|_| Busy)? })
+    }
+
+    fn put_ordered(&self, packet: Packet, place: Place) -> Result<(), Busy> {
+        self.ways.control.send(Control::Ordered { tag: self.tag, link: self.link, packet, place }).map_err(|_| Busy)
+    }
+
+    fn share(&self) -> usize {
+        let loaded = self.ways.packets.capacity() < PACKET_CAPACITY / 2;
+        self.weight * if loaded { SHARE_UNDER_LOAD } else { SHARE }
     }
 }
 
@@ -122,4 +245,9 @@ impl Drop for Line {
     fn drop(&mut self) {
         self.control(|tag, link| Control::Close { tag, link });
     }
+}
+
+/// What an ordered packet takes of [`ORDERED_BYTES`].
+fn bytes_counted(payload: &Bytes) -> u32 {
+    u32::try_from(payload.len() + ORDERED_OVERHEAD).unwrap_or(u32::MAX)
 }

@@ -4,34 +4,45 @@
 //! long as the [`Session`] lives [`Session::heartbeat`] and [`Session::next_event`]; for each island it is put into,
 //! [`Region::grant`] and [`Region::join`], which give a [`Seat`] to send through and push frames to the door's
 //! [`Link`]. Rooms live on shard tasks; nothing here holds a lock while packets flow.
+//!
+//! A door whose client has lost its connection keeps the [`Session`] and the seat, answers
+//! [`Behind`](crate::room::Pressure::Behind) in its link and calls [`Session::repeat_heartbeat`]; when the client is back,
+//! it joins again with a new link.
 
+mod connection_strings;
 mod grant;
 mod islands;
 mod line;
+mod login;
 mod registry;
 mod seat;
 mod session;
 mod shard;
 mod status;
+mod supervise;
 
+pub use connection_strings::{ConnectionStrings, NativeOnly};
 pub use grant::{Grant, JoinFailed};
-pub use line::Busy;
+pub use line::{Busy, SendFailed};
+pub use login::{LoginError, Proof};
 pub use seat::{Bridge, Seat};
 pub use session::{Capabilities, HeartbeatError, Session, SessionEvent};
 pub use status::{BusStatus, PacketsRefused, Status};
 
 use crate::Host;
 use crate::archipelago::service::{Service, ServiceSettings};
-use crate::auth::{self, AuthError, Challenge, ServerName};
+use crate::auth::{Challenge, ServerName};
 use crate::bus::{Bus, Message, Subject};
 use crate::room::{Link, RoomId, Sender};
 use bytes::Bytes;
+use login::Verifier;
 use registry::Registry;
 use shard::Shard;
 use status::Counters;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use supervise::Failures;
+use tokio::sync::watch;
 
 /// How a region behaves.
 #[derive(Debug, Clone)]
@@ -44,42 +55,16 @@ pub struct Settings {
     pub max_sessions: usize,
     /// Most members of one room.
     pub max_room_members: usize,
-    /// Most auth chains checked at the same moment; more logins wait.
+    /// Time between two ticks of a room, zero to send every packet on at once; `None` goes by the room's members.
+    pub tick: Option<Duration>,
+    /// Most auth chains checked at the same moment; more logins wait. One of more than four links may come on top.
     pub max_verifications: usize,
     /// How often a heartbeat is expected.
     pub heartbeat_interval: Duration,
     /// The archipelago service this region runs, unless another one on the bus does its work.
     pub archipelago: Option<ServiceSettings>,
-}
-
-/// What a login shows.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Proof {
-    /// A challenge of [`Region::challenge`], and the auth chain that signs it as JSON text.
-    SignedChallenge {
-        /// The challenge given to this client. Logging in uses it up.
-        challenge: Challenge,
-        /// JSON array of `{type, payload, signature}`.
-        auth_chain_json: String,
-    },
-}
-
-/// Why a login failed.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginError {
-    /// The proof does not hold.
-    #[error("the auth chain was refused: {0}")]
-    Unauthorized(#[from] AuthError),
-    /// The region has as many sessions as it may.
-    #[error("the region is full")]
-    Full,
-    /// The region is ending.
-    #[error("the region is ending")]
-    Ending,
-    /// Checking the chain failed in a way it should not.
-    #[error("the auth chain could not be checked")]
-    Internal,
+    /// What sessions are told of the way to their island's room.
+    pub connection_strings: Arc<dyn ConnectionStrings>,
 }
 
 /// A region's rules at work. Cheap to clone; the last clone's end ends its tasks.
@@ -92,10 +77,11 @@ pub(crate) struct Inner {
     settings: Settings,
     host: Arc<dyn Host>,
     bus: Arc<dyn Bus>,
-    verifications: Arc<Semaphore>,
+    verifier: Verifier,
     registry: Registry,
     shards: Vec<Shard>,
     counters: Arc<Counters>,
+    failures: Failures,
     tasks: Vec<tokio::task::AbortHandle>,
 }
 
@@ -103,16 +89,18 @@ impl Region {
     /// Starts a region's tasks on the current tokio runtime.
     pub fn start(settings: Settings, host: Arc<dyn Host>, bus: Arc<dyn Bus>) -> Self {
         let counters = Arc::new(Counters::default());
-        let shards: Vec<Shard> = shard::start(&settings, &host, &counters);
+        let failures = Failures::new();
+        let shards: Vec<Shard> = shard::start(&settings, &host, &counters, &failures);
         let service = settings.archipelago.clone().map(|archipelago| {
             let watch = counters.archipelago.clone();
             let service = Service::new(archipelago, Arc::clone(&host), Arc::clone(&bus), watch);
-            tokio::spawn(service.run()).abort_handle()
+            failures.spawn("the archipelago service".to_owned(), service.run())
         });
         let inner = Arc::new_cyclic(|weak| {
-            let router = tokio::spawn(islands::route(weak.clone(), islands::subscribe(&*bus))).abort_handle();
+            let changes = islands::route(weak.clone(), islands::subscribe(&*bus));
+            let router = failures.spawn("the router of island changes".to_owned(), changes);
             Inner {
-                verifications: Arc::new(Semaphore::new(settings.max_verifications)),
+                verifier: Verifier::new(&settings, &host),
                 registry: Registry::new(settings.max_sessions),
                 tasks: service.into_iter().chain([router]).collect(),
                 settings,
@@ -120,6 +108,7 @@ impl Region {
                 bus,
                 shards,
                 counters,
+                failures,
             }
         });
         Self { inner }
@@ -141,17 +130,9 @@ impl Region {
     /// [`SessionEvent::Kicked`] and ends.
     ///
     /// # Errors
-    /// [`LoginError`]; nothing has changed then.
+    /// [`LoginError`]; nothing has changed then, except that a signed fetch which held is used up.
     pub async fn login(&self, proof: Proof, capabilities: Capabilities) -> Result<Session, LoginError> {
-        let Proof::SignedChallenge { challenge, auth_chain_json } = proof;
-        let permit = Arc::clone(&self.inner.verifications).acquire_owned().await.map_err(|_| LoginError::Ending)?;
-        let now = self.inner.host.unix_millis();
-        // Two signatures take about 100 us: long enough to hold up datagrams on an I/O thread.
-        let verdict = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            auth::verify(&auth_chain_json, challenge.as_str(), now)
-        });
-        let address = verdict.await.map_err(|_| LoginError::Internal)??;
+        let address = self.inner.verifier.verify(proof).await?;
         let session = Session::open(&self.inner, address, capabilities).ok_or(LoginError::Full)?;
         self.inner.counters.logins.add(1);
         Ok(session)
@@ -164,6 +145,10 @@ impl Region {
     }
 
     /// Takes the seat that a grant is for. `link` hears a snapshot of the members first.
+    ///
+    /// When the session has the seat already, this is another connection of it: the link takes over, neighbours notice
+    /// nothing, and the former link hears [`CloseReason::Reseated`](crate::room::CloseReason::Reseated). What is sent
+    /// through the former [`Seat`] is taken until it is dropped.
     ///
     /// # Errors
     /// [`JoinFailed::Stale`] when the session has been put elsewhere since, [`JoinFailed::Full`], [`JoinFailed::Ending`].
@@ -188,6 +173,17 @@ impl Region {
     /// Sessions open now.
     pub fn sessions(&self) -> usize {
         self.inner.registry.len()
+    }
+
+    /// What went wrong in one of the region's own tasks, if anything did. Such a region should be ended and started again:
+    /// rooms of a failed task are gone, and no new ones are made in their place.
+    pub fn failed(&self) -> Option<Arc<str>> {
+        self.failures().borrow().clone()
+    }
+
+    /// [`Region::failed`], to wait for.
+    pub fn failures(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.inner.failures.watch()
     }
 
     /// What the region holds and has done so far.
@@ -216,3 +212,6 @@ impl Drop for Inner {
         self.tasks.iter().for_each(tokio::task::AbortHandle::abort);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,14 @@
 //! Places in a room, from outside: what a door holds.
 
 use super::grant::JoinFailed;
-use super::line::{Busy, Control, Line};
-use crate::room::{Delivery, Sender};
+use super::line::{Busy, Control, Line, SendFailed};
+use crate::room::{Delivery, Packet, Sender};
 use atoll_proto::datagram::{Alias, Sequence, Tag};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-/// One address's place in one room. Dropping it gives the place up.
+/// One address's place in one room. Dropping it gives the place up, unless the same session has joined again: then another
+/// seat stands for the place, and this one only for what was sent through it and is still to be sent.
 #[derive(Debug)]
 pub struct Seat {
     line: Line,
@@ -24,12 +25,28 @@ impl Seat {
         self.line.tag()
     }
 
-    /// Sends a packet. Never waits; what the room refuses comes back through the link.
+    /// The alias by which the room's members know this one.
+    pub fn alias(&self) -> Alias {
+        self.alias
+    }
+
+    /// Sends a packet. Never waits; what the room refuses comes back through the link. Without a `sequence` the room
+    /// numbers it; an ordered packet has none. For [`Delivery::Ordered`] see [`Seat::send_ordered`], too.
     ///
     /// # Errors
     /// [`Busy`]: the packet was dropped.
-    pub fn send(&self, delivery: Delivery, sequence: Sequence, payload: Bytes) -> Result<(), Busy> {
-        self.line.send(self.alias, delivery, sequence, payload)
+    pub fn send(&self, delivery: Delivery, sequence: Option<Sequence>, payload: Bytes) -> Result<(), Busy> {
+        self.line.send(Packet { from: self.alias, delivery, sequence, payload })
+    }
+
+    /// Sends an ordered packet, at most [`MAX_ORDERED_PAYLOAD`](crate::room::MAX_ORDERED_PAYLOAD) bytes. Waits until there
+    /// is place for it, so await each before the next. Given up before it returns, nothing was sent. Once it has returned,
+    /// the packet comes before whatever happens to the seat afterwards: its end, or another connection.
+    ///
+    /// # Errors
+    /// [`SendFailed`]: the packet was not taken.
+    pub async fn send_ordered(&self, payload: Bytes) -> Result<(), SendFailed> {
+        self.line.send_ordered(self.alias, payload).await
     }
 }
 
@@ -66,11 +83,25 @@ impl Bridge {
         self.line.control(|tag, link| Control::Remove { tag, link, member });
     }
 
-    /// Sends a packet of a member of this bridge.
+    /// Sends a packet of a member of this bridge, as [`Seat::send`] does.
     ///
     /// # Errors
     /// [`Busy`]: the packet was dropped.
-    pub fn send(&self, from: Alias, delivery: Delivery, sequence: Sequence, payload: Bytes) -> Result<(), Busy> {
-        self.line.send(from, delivery, sequence, payload)
+    pub fn send(
+        &self,
+        from: Alias,
+        delivery: Delivery,
+        sequence: Option<Sequence>,
+        payload: Bytes,
+    ) -> Result<(), Busy> {
+        self.line.send(Packet { from, delivery, sequence, payload })
+    }
+
+    /// Sends an ordered packet of a member of this bridge, as [`Seat::send_ordered`] does.
+    ///
+    /// # Errors
+    /// [`SendFailed`]: the packet was not taken.
+    pub async fn send_ordered(&self, from: Alias, payload: Bytes) -> Result<(), SendFailed> {
+        self.line.send_ordered(from, payload).await
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Inner;
 use crate::archipelago::{Position, PositionError};
+use crate::limit::Bucket;
 use crate::room::SessionId;
 use atoll_proto::Address;
 use atoll_proto::archipelago::{self as wire, IslandChangedMessage};
@@ -15,11 +16,8 @@ use tokio::sync::mpsc;
 /// Island changes that may wait for a session before it counts as not reading.
 const EVENT_CAPACITY: usize = 64;
 
-/// Heartbeats that may come at once, after a pause.
-const HEARTBEAT_BURST: Duration = Duration::from_secs(1);
-
-/// Time that each heartbeat uses up of [`HEARTBEAT_BURST`]: ten a second are taken, many times what clients send.
-const HEARTBEAT_COST: Duration = Duration::from_millis(100);
+/// Heartbeats taken in a second, and at once after a pause: many times what clients send.
+const HEARTBEATS: u32 = 10;
 
 /// A session that tells where it stands and hears of no island for so long announces itself again: what archipelago was
 /// told of it may have been lost on the bus.
@@ -47,9 +45,6 @@ pub enum SessionEvent {
 /// Why a heartbeat had no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeartbeatError {
-    /// It has no position.
-    #[error("a heartbeat without a position")]
-    NoPosition,
     /// NaN, infinite, or absurdly far away.
     #[error("a position that is no place: {0}")]
     InvalidPosition(#[from] PositionError),
@@ -68,8 +63,9 @@ pub struct Session {
     id: SessionId,
     events: mpsc::Receiver<SessionEvent>,
     kicked: Arc<AtomicBool>,
-    /// When the heartbeats taken so far will have been paid for.
-    heartbeats_paid: Duration,
+    heartbeats: Bucket,
+    /// The last heartbeat taken, as it was published.
+    last_heartbeat: Option<Bytes>,
     announced: Duration,
 }
 
@@ -79,8 +75,16 @@ impl Session {
         let kicked = Arc::new(AtomicBool::new(false));
         let id = region.registry.open(address, capabilities, sender, Arc::clone(&kicked))?;
         let region = Arc::clone(region);
-        let mut session =
-            Self { region, address, id, events, kicked, heartbeats_paid: Duration::ZERO, announced: Duration::ZERO };
+        let mut session = Self {
+            region,
+            address,
+            id,
+            events,
+            kicked,
+            heartbeats: Bucket::new(HEARTBEATS, HEARTBEATS),
+            last_heartbeat: None,
+            announced: Duration::ZERO,
+        };
         session.announce();
         Some(session)
     }
@@ -95,29 +99,35 @@ impl Session {
         self.id
     }
 
-    /// Passes on where the peer stands, on `client-proto.peer.<address>.heartbeat`.
+    /// Passes on where the peer stands, and which island it would like to be in, on
+    /// `client-proto.peer.<address>.heartbeat`.
     ///
     /// # Errors
     /// [`HeartbeatError`]: the heartbeat had no effect.
-    pub fn heartbeat(&mut self, heartbeat: &wire::Heartbeat) -> Result<(), HeartbeatError> {
-        let position = heartbeat.position.as_ref().ok_or(HeartbeatError::NoPosition)?;
-        Position::checked(position.x.into(), position.y.into(), position.z.into())?;
-        if heartbeat.desired_room.as_ref().is_some_and(|room| room.len() > MAX_DESIRED_ROOM) {
+    pub fn heartbeat(&mut self, position: Position, desired_room: Option<&str>) -> Result<(), HeartbeatError> {
+        let Position { x, y, z } = Position::checked(position.x, position.y, position.z)?;
+        if desired_room.is_some_and(|room| room.len() > MAX_DESIRED_ROOM) {
             return Err(HeartbeatError::DesiredRoomTooLong);
         }
         let now = self.region.host.monotonic();
-        let paid = self.heartbeats_paid.max(now) + HEARTBEAT_COST;
-        if paid > now + HEARTBEAT_BURST {
-            return Err(HeartbeatError::TooOften);
-        }
-        self.heartbeats_paid = paid;
+        self.heartbeats.take(now, 1).map_err(|_| HeartbeatError::TooOften)?;
+        let position = wire::Position { x: x as f32, y: y as f32, z: z as f32 };
+        let heartbeat = wire::Heartbeat { position: Some(position), desired_room: desired_room.map(str::to_owned) };
+        self.last_heartbeat = Some(heartbeat.encode_to_vec().into());
+        self.region.counters.heartbeats.add(1);
+        self.repeat_heartbeat();
+        Ok(())
+    }
+
+    /// Passes on once more what the last heartbeat said, for a client that cannot speak for itself for the moment. Nothing
+    /// happens before the first.
+    pub fn repeat_heartbeat(&mut self) {
+        let Some(heartbeat) = self.last_heartbeat.clone() else { return };
+        let now = self.region.host.monotonic();
         if now > self.announced + ANNOUNCE_AGAIN && self.region.registry.island(self.address, self.id).is_none() {
             self.announce();
         }
-        let subject = format!("client-proto.peer.{}.heartbeat", self.address);
-        self.region.publish(&subject, heartbeat.encode_to_vec().into());
-        self.region.counters.heartbeats.add(1);
-        Ok(())
+        self.region.publish(&format!("client-proto.peer.{}.heartbeat", self.address), heartbeat);
     }
 
     fn announce(&mut self) {

@@ -2,11 +2,12 @@
 
 use super::Settings;
 use super::grant::{Grant, JoinFailed};
-use super::line::{Admitted, Control, Line, Packet, Ways};
+use super::line::{Admitted, Control, Line, Queued, Queues, Ways};
 use super::seat::{Bridge, Seat};
 use super::status::Counters;
+use super::supervise::Failures;
 use crate::Host;
-use crate::room::{JoinError, Link, LinkId, Room, RoomId, SendError};
+use crate::room::{self, JoinError, Link, LinkId, Packet, Room, RoomId, SendError};
 use atoll_proto::datagram::Tag;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -14,13 +15,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-
-/// Packets that may wait for one shard: a second of 800 senders at 20 Hz.
-const PACKET_CAPACITY: usize = 16_384;
+use tokio::sync::oneshot;
 
 /// Packets taken at a time, before rooms that are due get their tick.
-const MOST_AT_ONCE: usize = 1024;
+const PACKETS_AT_ONCE: usize = 1024;
+
+/// Commands taken at a time, ordered packets among them. Each may be told to a whole room.
+const COMMANDS_AT_ONCE: usize = 64;
 
 /// The way to one of the tasks.
 pub(super) struct Shard {
@@ -28,7 +29,12 @@ pub(super) struct Shard {
 }
 
 /// Starts the tasks. They end when the last way to them is gone.
-pub(super) fn start(settings: &Settings, host: &Arc<dyn Host>, counters: &Arc<Counters>) -> Vec<Shard> {
+pub(super) fn start(
+    settings: &Settings,
+    host: &Arc<dyn Host>,
+    counters: &Arc<Counters>,
+    failures: &Failures,
+) -> Vec<Shard> {
     let shards = settings.shards.max(1);
     // A start at random keeps tags of an edge that restarts apart from those its clients still know.
     let mut random = [0; 4];
@@ -36,12 +42,11 @@ pub(super) fn start(settings: &Settings, host: &Arc<dyn Host>, counters: &Arc<Co
     let first_tag = u32::from_be_bytes(random);
     (0..shards)
         .map(|index| {
-            let (packets, packet_queue) = mpsc::channel(PACKET_CAPACITY);
-            let (control, control_queue) = mpsc::unbounded_channel();
+            let (ways, queues) = Ways::new();
             let task = Task {
                 host: Arc::clone(host),
                 counters: Arc::clone(counters),
-                max_members: settings.max_room_members,
+                settings: room::Settings { max_members: settings.max_room_members, tick: settings.tick },
                 next_tag: first_tag.wrapping_add(index as u32),
                 tag_step: shards as u32,
                 rooms: HashMap::new(),
@@ -50,8 +55,8 @@ pub(super) fn start(settings: &Settings, host: &Arc<dyn Host>, counters: &Arc<Co
                 scheduled: HashSet::new(),
                 counted: HashMap::new(),
             };
-            tokio::spawn(task.run(packet_queue, control_queue));
-            Shard { ways: Ways { packets, control } }
+            failures.spawn(format!("the task of rooms {index}"), task.run(queues));
+            Shard { ways }
         })
         .collect()
 }
@@ -83,7 +88,7 @@ impl Shard {
 struct Task {
     host: Arc<dyn Host>,
     counters: Arc<Counters>,
-    max_members: usize,
+    settings: room::Settings,
     next_tag: u32,
     tag_step: u32,
     rooms: HashMap<Tag, Room>,
@@ -96,22 +101,32 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut packets: mpsc::Receiver<Packet>, mut control: mpsc::UnboundedReceiver<Control>) {
-        let mut taken = Vec::with_capacity(MOST_AT_ONCE);
+    async fn run(mut self, queues: Queues) {
+        let Queues { mut packets, mut control } = queues;
+        let mut commands = Vec::with_capacity(COMMANDS_AT_ONCE);
+        let mut taken = Vec::with_capacity(PACKETS_AT_ONCE);
         loop {
             let now = self.host.monotonic();
             let next = self.due.peek().map(|Reverse((due, _))| due.saturating_sub(now));
             tokio::select! {
                 biased;
-                command = control.recv() => match command {
-                    Some(command) => self.apply(command),
-                    None => return,
+                came = control.recv_many(&mut commands, COMMANDS_AT_ONCE) => if came == 0 {
+                    return;
                 },
                 () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {}
-                _ = packets.recv_many(&mut taken, MOST_AT_ONCE) => {
-                    taken.drain(..).for_each(|packet| self.take(packet));
-                }
+                _ = packets.recv_many(&mut taken, PACKETS_AT_ONCE) => {}
             }
+            for command in commands.drain(..) {
+                self.apply(command);
+                self.tick_due();
+            }
+            // No flood of commands keeps packets waiting.
+            while taken.len() < PACKETS_AT_ONCE
+                && let Ok(packet) = packets.try_recv()
+            {
+                taken.push(packet);
+            }
+            taken.drain(..).for_each(|queued| self.take(queued));
             self.tick_due();
         }
     }
@@ -133,7 +148,7 @@ impl Task {
             Control::Open { room, link, ways, reply } => {
                 let tag = self.room_named(room);
                 let Some(link) = self.rooms.get_mut(&tag).map(|room| room.open_link(link)) else { return };
-                let _ = reply.send(Line::new(tag, link, ways));
+                let _ = reply.send(Line::of_bridge(tag, link, ways));
                 self.settle(tag);
             }
             Control::Add { tag, link, sender, ways, reply } => {
@@ -148,6 +163,10 @@ impl Task {
                 }
                 self.settle(tag);
             }
+            Control::Ordered { tag, link, packet, place } => {
+                self.send(tag, link, packet);
+                drop(place);
+            }
             Control::Close { tag, link } => {
                 self.close(tag, link);
                 self.settle(tag);
@@ -155,16 +174,30 @@ impl Task {
         }
     }
 
-    fn take(&mut self, packet: Packet) {
-        packet.waiting.fetch_sub(1, Ordering::Relaxed);
-        let Packet { tag, link, from, delivery, sequence, payload, .. } = packet;
+    fn take(&mut self, queued: Queued) {
+        queued.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.send(queued.tag, queued.link, queued.packet);
+    }
+
+    fn send(&mut self, tag: Tag, link: LinkId, packet: Packet) {
+        let now = self.host.monotonic();
         let sent = match self.rooms.get_mut(&tag) {
-            Some(room) => room.send(link, from, delivery, sequence, payload),
+            Some(room) => room.send(now, link, packet),
             None => Err(SendError::NoSeat),
         };
-        match sent {
-            Ok(()) => self.counters.packets_in.add(1),
-            Err(error) => self.counters.refused(error),
+        let gone = match sent {
+            Ok(report) => {
+                self.counters.packets_in.add(1);
+                self.counters.pushed(report);
+                report.gone
+            }
+            Err(error) => {
+                self.counters.refused(error);
+                0
+            }
+        };
+        if gone > 0 {
+            self.settle(tag);
         }
         self.schedule(tag);
     }
@@ -219,7 +252,7 @@ impl Task {
         let tag = Tag(self.next_tag);
         self.next_tag = self.next_tag.wrapping_add(self.tag_step);
         self.tags.insert(id.clone(), tag);
-        self.rooms.insert(tag, Room::new(id, tag, self.max_members));
+        self.rooms.insert(tag, Room::new(id, tag, self.settings));
         tag
     }
 

@@ -2,7 +2,7 @@
 
 use crate::archipelago::service::{ArchipelagoStatus, Watch};
 use crate::counter::Counter;
-use crate::room::{SendError, TickReport};
+use crate::room::{Report, SendError};
 use serde::Serialize;
 
 #[derive(Debug, Default)]
@@ -24,7 +24,6 @@ pub(super) struct Counters {
     stale: Counter,
     too_fast: Counter,
     too_large: Counter,
-    unsupported: Counter,
 }
 
 /// What a region holds now and has done since it started.
@@ -46,7 +45,7 @@ pub struct Status {
     pub packets_in: u64,
     /// Packets handed to links; a receiver's own are not counted.
     pub packets_out: u64,
-    /// Batches a link was skipped for because it was behind.
+    /// Batches and voice frames a link was skipped for because it was behind.
     pub links_behind: u64,
     /// Links dropped because their connection had ended or was not read.
     pub links_gone: u64,
@@ -65,12 +64,10 @@ pub struct PacketsRefused {
     pub no_seat: u64,
     /// Updates older than the last of their sender and kind.
     pub stale: u64,
-    /// More events in one tick than a member may send.
+    /// More updates, events or voice frames than a member may send.
     pub too_fast: u64,
     /// Payloads above the limit.
     pub too_large: u64,
-    /// Deliveries the room does not offer.
-    pub unsupported: u64,
 }
 
 /// What went wrong on the bus.
@@ -91,13 +88,16 @@ impl Counters {
             SendError::Stale => &self.stale,
             SendError::TooFast => &self.too_fast,
             SendError::TooLarge(_) => &self.too_large,
-            SendError::Unsupported => &self.unsupported,
         };
         counter.add(1);
     }
 
-    pub(super) fn ticked(&self, report: TickReport) {
+    pub(super) fn ticked(&self, report: Report) {
         self.ticks.add(1);
+        self.pushed(report);
+    }
+
+    pub(super) fn pushed(&self, report: Report) {
         self.delivered.add(report.delivered);
         self.links_behind.add(report.behind as u64);
         self.links_gone.add(report.gone as u64);
@@ -120,7 +120,6 @@ impl Counters {
                 stale: self.stale.value(),
                 too_fast: self.too_fast.value(),
                 too_large: self.too_large.value(),
-                unsupported: self.unsupported.value(),
             },
             bus: BusStatus {
                 lost: self.bus_lost.value(),

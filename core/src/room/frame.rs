@@ -1,7 +1,7 @@
 //! What leaves a room, and the trait that takes it.
 
 use super::{SendError, Sender};
-use atoll_proto::datagram::{Alias, Entry, Sequence, Tag, encode_chunks};
+use atoll_proto::datagram::{Alias, Entry, Tag, encode_chunks};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +18,8 @@ pub trait Link: Send + 'static {
 pub enum Pressure {
     /// The frame is on its way.
     Flowing,
-    /// The connection still holds earlier data; this batch was skipped.
+    /// The connection still holds earlier data, or is lost for the moment; a batch or voice frame was skipped. What may
+    /// not be missed, members and ordered packets, the link has kept.
     Behind,
     /// The connection has ended, or does not read what it may not miss: the room drops the link.
     Gone,
@@ -31,24 +32,17 @@ pub enum Frame {
     Members(MemberList),
     /// The news of one tick.
     Batch(Arc<Batch>),
-    /// A packet of a sender's ordered log.
+    /// A packet of which none may be lost, of somebody else. A link takes it however it fares, or has gone.
     Ordered {
         /// Who sent it.
         from: Alias,
-        /// Its place in that sender's log, from 0.
-        number: u64,
-        /// The comms packet.
+        /// The same in full: the alias may have been given up by the time a receiver has it.
+        sender: Sender,
+        /// The comms packet, at most [`MAX_ORDERED_PAYLOAD`](super::MAX_ORDERED_PAYLOAD) bytes.
         payload: Bytes,
     },
-    /// One voice frame.
-    Voice {
-        /// Who speaks.
-        from: Alias,
-        /// The speaker's counter.
-        index: Sequence,
-        /// The comms packet.
-        payload: Bytes,
-    },
+    /// One voice frame of somebody else: a batch with one entry.
+    Voice(Arc<Batch>),
     /// A packet of a member behind this link was not taken.
     Refused {
         /// Whose it was.
@@ -84,11 +78,11 @@ pub enum MemberList {
 pub enum CloseReason {
     /// Another session of the same address took a seat here.
     Kicked,
-    /// A new connection of the same session took over the seat.
+    /// A new connection of the same session took over the seat. What the former one still carries upstream is taken.
     Reseated,
 }
 
-/// The news of one tick of a room, shared by all its links.
+/// The news of one tick of a room, or one voice frame, shared by all links.
 #[derive(Debug)]
 pub struct Batch {
     tag: Tag,

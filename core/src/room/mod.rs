@@ -5,17 +5,23 @@
 //!
 //! The cost of broadcasting is per packet sent and per wake-up, not per message (measured: 7 to 11 us of CPU for each
 //! datagram sent at once, below 1 us an update when a tick carries a hundred). So a room collects what its members send
-//! and pushes one shared [`Batch`] per tick to everybody.
+//! and pushes one shared [`Batch`] per tick to everybody. What cannot wait is pushed at once: ordered packets and voice.
 
+mod error;
 mod frame;
+mod links;
+mod members;
 mod outbox;
 #[expect(clippy::module_inception, reason = "the folder and the type have the field's word for it")]
 mod room;
 
+pub use error::{JoinError, SendError};
 pub use frame::{Batch, CloseReason, Format, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PREFIX};
-pub use room::{JoinError, Joined, Room, SendError, TickReport};
+pub use room::{Joined, Report, Room, Settings};
 
 use atoll_proto::Address;
+use atoll_proto::datagram::{Alias, Sequence};
+use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,10 +79,27 @@ pub enum Delivery {
     Update,
     /// Every one is passed on, no order promised.
     Event,
-    /// Every one, in the order sent.
+    /// Every one, in the order sent, at once.
     Ordered,
     /// At once, and never late.
     Voice,
+}
+
+/// Largest payload of an ordered packet, in bytes: what the large lane of `atoll/1` carries.
+pub const MAX_ORDERED_PAYLOAD: usize = atoll_proto::lanes::MAX_LARGE;
+
+/// A packet of a member.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    /// Whose it is.
+    pub from: Alias,
+    /// What is asked for it.
+    pub delivery: Delivery,
+    /// The sender's counter; without one the room counts. Ordered packets have none.
+    pub sequence: Option<Sequence>,
+    /// The comms packet: at most [`MAX_PAYLOAD`](atoll_proto::datagram::MAX_PAYLOAD) bytes, or
+    /// [`MAX_ORDERED_PAYLOAD`] when ordered.
+    pub payload: Bytes,
 }
 
 /// Tells one login of an address from another; later logins have greater ones.

@@ -1,22 +1,36 @@
-//! What one member has sent since the last tick.
+//! What one member sends: its limits, its numbers, and what waits for the tick.
 
 use super::SendError;
+use crate::limit::Bucket;
 use atoll_proto::datagram::{Alias, Entry, Kind, MAX_PAYLOAD, Sequence};
 use atoll_proto::{PacketKind, peek};
 use bytes::Bytes;
+use std::time::Duration;
 
-/// Most events of one member in one tick. At 50 ticks a second this is far above what a client sends.
-const MAX_EVENTS: usize = 64;
+/// Updates of one member in a second, and at once: several times what the fastest client sends. Where packets wait for a
+/// tick the newer replaces the older; rooms that send at once need this limit.
+const UPDATES: u32 = 128;
+
+/// Events of one member in a second, and at once.
+const EVENTS: u32 = 128;
+
+/// Voice frames of one member in a second, and at once: frames of 20 ms, with room for what a slow path bunches up.
+const VOICE: u32 = 64;
 
 /// Most bytes of events of one member in one tick.
 const MAX_EVENT_BYTES: usize = 16 * MAX_PAYLOAD;
 
-/// What one member has sent since the last tick. Bounded: one slot per update kind, [`MAX_EVENTS`] events.
-#[derive(Debug, Default)]
+/// What one member sends. Bounded: one slot per update kind, [`EVENTS`] events of [`MAX_EVENT_BYTES`].
+#[derive(Debug)]
 pub(super) struct Outbox {
     slots: Vec<Slot>,
     events: Vec<(Sequence, Bytes)>,
     event_bytes: usize,
+    /// The newest number, for packets that come without one.
+    last: Sequence,
+    update_limit: Bucket,
+    event_limit: Bucket,
+    voice_limit: Bucket,
 }
 
 /// The latest update of one packet kind.
@@ -28,32 +42,59 @@ struct Slot {
 }
 
 impl Outbox {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            events: Vec::new(),
+            event_bytes: 0,
+            last: Sequence::default(),
+            update_limit: Bucket::new(UPDATES, UPDATES),
+            event_limit: Bucket::new(EVENTS, EVENTS),
+            voice_limit: Bucket::new(VOICE, VOICE),
+        }
+    }
+
     /// Takes an update: it replaces an unsent older one of its kind. A payload that is no update becomes an event.
-    pub(super) fn update(&mut self, sequence: Sequence, payload: Bytes) -> Result<(), SendError> {
+    pub(super) fn update(
+        &mut self,
+        now: Duration,
+        sequence: Option<Sequence>,
+        payload: Bytes,
+    ) -> Result<(), SendError> {
         let kind = peek(&payload).kind;
         if !kind.is_update() {
-            return self.event(sequence, payload);
+            return self.event(now, sequence, payload);
         }
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.kind == kind) else {
-            self.slots.push(Slot { kind, last: sequence, unsent: Some(payload) });
-            return Ok(());
-        };
-        if !sequence.is_newer_than(slot.last) {
+        let slot = self.slots.iter().position(|slot| slot.kind == kind);
+        let last = slot.and_then(|at| self.slots.get(at)).map(|slot| slot.last);
+        if sequence.zip(last).is_some_and(|(sequence, last)| !sequence.is_newer_than(last)) {
             return Err(SendError::Stale);
         }
-        slot.last = sequence;
-        slot.unsent = Some(payload);
+        self.update_limit.take(now, 1).map_err(|_| SendError::TooFast)?;
+        let last = self.number(sequence);
+        match slot.and_then(|at| self.slots.get_mut(at)) {
+            Some(slot) => *slot = Slot { kind, last, unsent: Some(payload) },
+            None => self.slots.push(Slot { kind, last, unsent: Some(payload) }),
+        }
         Ok(())
     }
 
     /// Takes an event.
-    pub(super) fn event(&mut self, sequence: Sequence, payload: Bytes) -> Result<(), SendError> {
-        if self.events.len() == MAX_EVENTS || self.event_bytes + payload.len() > MAX_EVENT_BYTES {
+    pub(super) fn event(&mut self, now: Duration, sequence: Option<Sequence>, payload: Bytes) -> Result<(), SendError> {
+        if self.event_bytes + payload.len() > MAX_EVENT_BYTES {
             return Err(SendError::TooFast);
         }
+        self.event_limit.take(now, 1).map_err(|_| SendError::TooFast)?;
         self.event_bytes += payload.len();
+        let sequence = self.number(sequence);
         self.events.push((sequence, payload));
         Ok(())
+    }
+
+    /// Takes a voice frame, for its number.
+    pub(super) fn voice(&mut self, now: Duration, sequence: Option<Sequence>) -> Result<Sequence, SendError> {
+        self.voice_limit.take(now, 1).map_err(|_| SendError::TooFast)?;
+        Ok(self.number(sequence))
     }
 
     /// Moves the unsent updates to `entries`.
@@ -71,5 +112,14 @@ impl Outbox {
             entries.push(Entry { alias, kind: Kind::Event, sequence, payload });
         }
         self.event_bytes = 0;
+    }
+
+    /// The packet's own number, or the next after the newest.
+    fn number(&mut self, sequence: Option<Sequence>) -> Sequence {
+        let sequence = sequence.unwrap_or_else(|| self.last.next());
+        if sequence.is_newer_than(self.last) {
+            self.last = sequence;
+        }
+        sequence
     }
 }

@@ -1,46 +1,25 @@
 //! One room: members, links, and the tick.
 
-use super::frame::{Batch, CloseReason, Frame, Link, MemberList, Pressure};
+use super::frame::{Batch, CloseReason, Frame, Link};
+use super::links::Links;
+use super::members::Members;
 use super::outbox::Outbox;
-use super::{Delivery, LinkId, RoomId, Sender, SessionId};
-use atoll_proto::datagram::{Alias, MAX_PAYLOAD, Sequence, Tag};
-use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use super::{Delivery, JoinError, LinkId, MAX_ORDERED_PAYLOAD, Packet, RoomId, SendError, Sender, SessionId};
+use atoll_proto::datagram::{Alias, Entry, Kind, MAX_PAYLOAD, Tag};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Rooms of at most this many members send at once instead of waiting for a tick.
 const AT_ONCE: usize = 8;
 
-/// Why a seat was not given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JoinError {
-    /// The room has as many members as it may.
-    #[error("the room is full")]
-    Full,
-    /// A later session of the same sender has the seat.
-    #[error("a later session has the seat")]
-    Superseded,
-}
-
-/// Why a packet was not taken; it reaches nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// The sender has no seat here (any more).
-    #[error("no seat in this room")]
-    NoSeat,
-    /// An update older than the last of its sender and kind.
-    #[error("older than the last update")]
-    Stale,
-    /// More than a member may send in one tick.
-    #[error("too many events in one tick")]
-    TooFast,
-    /// Above [`MAX_PAYLOAD`].
-    #[error("a payload of {0} bytes; at most {MAX_PAYLOAD} are allowed")]
-    TooLarge(usize),
-    /// A delivery this room does not offer.
-    #[error("this room does not offer that delivery")]
-    Unsupported,
+/// How a room behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Most members.
+    pub max_members: usize,
+    /// Time between two ticks, zero to send at once; `None` goes by the number of members.
+    pub tick: Option<Duration>,
 }
 
 /// A seat taken.
@@ -52,10 +31,10 @@ pub struct Joined {
     pub link: LinkId,
 }
 
-/// What one tick did.
+/// What one tick did, or one packet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TickReport {
-    /// Packets in the batch.
+pub struct Report {
+    /// Packets in the batch, or sent at once.
     pub entries: usize,
     /// Packets handed to links, a receiver's own not counted.
     pub delivered: u64,
@@ -69,51 +48,24 @@ pub struct TickReport {
 pub struct Room {
     id: RoomId,
     tag: Tag,
-    max_members: usize,
-    next_alias: u32,
-    next_link: u32,
-    /// By alias, which is the order of joining.
-    members: BTreeMap<Alias, Member>,
-    aliases: HashMap<Sender, Alias>,
-    links: BTreeMap<LinkId, LinkState>,
+    settings: Settings,
+    pub(super) members: Members,
+    links: Links,
     /// Members with unsent packets, each once, in order of their first.
     unsent: Vec<Alias>,
-    joined: Vec<Alias>,
-    left: Vec<Alias>,
     last_tick: Option<Duration>,
-}
-
-struct Member {
-    sender: Sender,
-    session: Option<SessionId>,
-    link: LinkId,
-    outbox: Outbox,
-    waits: bool,
-}
-
-struct LinkState {
-    link: Box<dyn Link>,
-    /// The alias to name in the snapshot.
-    own: Option<Alias>,
-    /// Has heard its snapshot.
-    informed: bool,
 }
 
 impl Room {
     /// An empty room.
-    pub fn new(id: RoomId, tag: Tag, max_members: usize) -> Self {
+    pub fn new(id: RoomId, tag: Tag, settings: Settings) -> Self {
         Self {
             id,
             tag,
-            max_members,
-            next_alias: 0,
-            next_link: 0,
-            members: BTreeMap::new(),
-            aliases: HashMap::new(),
-            links: BTreeMap::new(),
+            settings,
+            members: Members::default(),
+            links: Links::new(tag),
             unsent: Vec::new(),
-            joined: Vec::new(),
-            left: Vec::new(),
             last_tick: None,
         }
     }
@@ -138,10 +90,16 @@ impl Room {
         self.links.is_empty()
     }
 
-    /// Seats `sender`, with a link of its own. The next tick tells the link who is here, and the others who came.
+    /// Seats `sender`, with a link of its own. With the next tick it hears who is here, and from then on what is sent; the
+    /// others hear who came, if not before, because he speaks.
     ///
-    /// The same sender and session again is a reseat: the link is replaced, the alias stays, and no neighbour notices.
-    /// Another session of the same sender takes a new seat; the old one's link hears [`CloseReason::Kicked`].
+    /// The same sender and session again is a reseat: the alias stays, and no neighbour notices. The former link hears
+    /// [`CloseReason::Reseated`] and nothing after it, the new one who is here and whatever follows, so that none of it is
+    /// missed. What comes through the former one is taken for the seat as before until [`Room::close_link`] is called for
+    /// it.
+    ///
+    /// Another session of the same sender takes a new seat; the old one's link hears [`CloseReason::Kicked`], and nothing
+    /// is taken through it or its former ones any more.
     ///
     /// # Errors
     /// [`JoinError::Full`] when the room has as many members as it may; [`JoinError::Superseded`].
@@ -151,8 +109,8 @@ impl Room {
         session: Option<SessionId>,
         link: Box<dyn Link>,
     ) -> Result<Joined, JoinError> {
-        if let Some(&alias) = self.aliases.get(&sender) {
-            let held_by = self.members.get(&alias).and_then(|member| member.session);
+        if let Some(alias) = self.members.alias_of(&sender) {
+            let held_by = self.members.one(alias).and_then(|member| member.session);
             match (held_by, session) {
                 (Some(held), Some(session)) if held == session => return Ok(self.reseat(alias, link)),
                 // Its command was overtaken by that of its successor.
@@ -161,18 +119,18 @@ impl Room {
             }
             self.evict(alias, CloseReason::Kicked);
         }
-        if self.members.len() >= self.max_members {
+        if self.members.len() >= self.settings.max_members {
             return Err(JoinError::Full);
         }
-        let id = self.attach(link);
-        let alias = self.seat(id, sender, session);
-        self.set_own(id, alias);
-        Ok(Joined { alias, link: id })
+        let link = self.links.open(link);
+        let alias = self.members.seat(link, sender, session);
+        self.links.set_own(link, alias);
+        Ok(Joined { alias, link })
     }
 
     /// Opens a link that stands for no member yet: a bridge. It hears all frames of the room.
     pub fn open_link(&mut self, link: Box<dyn Link>) -> LinkId {
-        self.attach(link)
+        self.links.open(link)
     }
 
     /// Seats a member behind an open link.
@@ -180,199 +138,164 @@ impl Room {
     /// # Errors
     /// [`JoinError::Full`] when the room has as many members as it may, or the link has been dropped.
     pub fn add(&mut self, link: LinkId, sender: Sender) -> Result<Alias, JoinError> {
-        if let Some(&alias) = self.aliases.get(&sender) {
+        if let Some(alias) = self.members.alias_of(&sender) {
             self.evict(alias, CloseReason::Kicked);
         }
-        if self.members.len() >= self.max_members || !self.links.contains_key(&link) {
+        if self.members.len() >= self.settings.max_members || !self.links.contains(link) {
             return Err(JoinError::Full);
         }
-        Ok(self.seat(link, sender, None))
+        Ok(self.members.seat(link, sender, None))
     }
 
     /// Takes the seat of a member behind `link` away; the link stays open. Other members are left alone.
     pub fn remove(&mut self, link: LinkId, alias: Alias) {
-        if self.members.get(&alias).is_some_and(|member| member.link == link) {
-            self.unseat(alias);
+        if self.members.one(alias).is_some_and(|member| member.link == link) {
+            self.members.unseat(alias);
         }
     }
 
-    /// Drops a link and every seat behind it. Unknown links, such as one replaced by a reseat, are ignored.
+    /// Drops a link and every seat behind it. Of a link replaced by a reseat, only what would still come through it ends;
+    /// unknown links are ignored.
     pub fn close_link(&mut self, link: LinkId) {
-        if self.links.remove(&link).is_none() {
+        self.members.line_ended(link);
+        if !self.links.remove(link) {
             return;
         }
-        let behind: Vec<Alias> =
-            self.members.iter().filter(|(_, member)| member.link == link).map(|(alias, _)| *alias).collect();
-        behind.into_iter().for_each(|alias| self.unseat(alias));
+        for alias in self.members.behind(link) {
+            self.members.unseat(alias);
+        }
     }
 
-    /// Takes a packet of the member `alias` behind `link`, for the next tick. The link hears of a refusal too, unless
-    /// the packet was merely stale.
+    /// Takes a packet of a member behind `link`, or behind one that a reseat replaced: for the next tick, or at once when
+    /// it is ordered or voice. The member's link hears of a refusal too, unless the packet was merely stale.
     ///
     /// # Errors
     /// [`SendError`]: the packet reaches nobody.
-    pub fn send(
-        &mut self,
-        link: LinkId,
-        alias: Alias,
-        delivery: Delivery,
-        sequence: Sequence,
-        payload: Bytes,
-    ) -> Result<(), SendError> {
-        let member = self.members.get_mut(&alias).filter(|member| member.link == link).ok_or(SendError::NoSeat)?;
-        let taken = match delivery {
-            _ if payload.len() > MAX_PAYLOAD => Err(SendError::TooLarge(payload.len())),
-            Delivery::Update => member.outbox.update(sequence, payload),
-            Delivery::Event => member.outbox.event(sequence, payload),
-            Delivery::Ordered | Delivery::Voice => Err(SendError::Unsupported),
-        };
-        if let Err(error) = taken {
-            let link = self.links.get_mut(&member.link).filter(|_| error != SendError::Stale);
-            if let Some(state) = link {
-                state.link.push(self.tag, Frame::Refused { from: alias, error });
-            }
-            return Err(error);
+    pub fn send(&mut self, now: Duration, link: LinkId, packet: Packet) -> Result<Report, SendError> {
+        let from = packet.from;
+        let sent = self.take(now, link, packet);
+        if let Err(error) = sent
+            && error != SendError::Stale
+            && let Some(hears) = self.members.speaking(link, from).map(|member| member.link)
+        {
+            self.links.tell(hears, Frame::Refused { from, error });
         }
-        if !member.waits {
-            member.waits = true;
-            self.unsent.push(alias);
-        }
-        Ok(())
+        let gone = self.drop_gone();
+        sent.map(|report| Report { gone, ..report })
     }
 
     /// When the next tick is due, if there is anything to tell: `now` for small rooms, else an interval after the last.
     pub fn next_tick(&self, now: Duration) -> Option<Duration> {
-        let news = !self.unsent.is_empty() || !self.joined.is_empty() || !self.left.is_empty();
-        if !news && self.links.values().all(|link| link.informed) {
+        let links = self.links.has_newcomers() || self.links.has_gone();
+        if self.unsent.is_empty() && !self.members.has_news() && !links {
             return None;
         }
-        Some(self.last_tick.map_or(now, |last| now.max(last + interval(self.members.len()))))
+        let interval = self.settings.tick.unwrap_or_else(|| interval(self.members.len()));
+        Some(self.last_tick.map_or(now, |last| now.max(last.saturating_add(interval))))
     }
 
     /// Tells every link who came and went, then what was sent since the last tick.
-    pub fn tick(&mut self, now: Duration) -> TickReport {
+    pub fn tick(&mut self, now: Duration) -> Report {
         self.last_tick = Some(now);
-        let mut report = TickReport::default();
-        let mut gone = self.tell_members();
-        self.tell_news(&mut report, &mut gone);
-        report.gone = gone.len();
-        gone.into_iter().for_each(|link| self.close_link(link));
+        self.tell_members();
+        let report = self.tell_news();
+        Report { gone: self.drop_gone(), ..report }
+    }
+
+    fn take(&mut self, now: Duration, link: LinkId, packet: Packet) -> Result<Report, SendError> {
+        let Packet { from, delivery, sequence, payload } = packet;
+        let member = self.members.speaking(link, from).ok_or(SendError::NoSeat)?;
+        let limit = if delivery == Delivery::Ordered { MAX_ORDERED_PAYLOAD } else { MAX_PAYLOAD };
+        if payload.len() > limit {
+            return Err(SendError::TooLarge(payload.len()));
+        }
+        match delivery {
+            Delivery::Update => member.outbox.update(now, sequence, payload)?,
+            Delivery::Event => member.outbox.event(now, sequence, payload)?,
+            Delivery::Ordered => {
+                let frame = Frame::Ordered { from, sender: member.sender.clone(), payload };
+                return Ok(self.send_at_once(from, &frame));
+            }
+            Delivery::Voice => {
+                let sequence = member.outbox.voice(now, sequence)?;
+                let entry = Entry { alias: from, kind: Kind::Voice, sequence, payload };
+                let frame = Frame::Voice(Arc::new(Batch::new(self.tag, vec![entry])));
+                return Ok(self.send_at_once(from, &frame));
+            }
+        }
+        if !member.waits {
+            member.waits = true;
+            self.unsent.push(from);
+        }
+        Ok(Report::default())
+    }
+
+    /// Pushes a frame to all but its sender's own link.
+    fn send_at_once(&mut self, from: Alias, frame: &Frame) -> Report {
+        // Nobody hears a sender it was not told of.
+        if self.members.is_new(from) {
+            self.tell_members();
+        }
+        let own = self.members.one(from).map(|member| member.link);
+        let mut report = Report { entries: 1, ..Report::default() };
+        self.links.spread(frame, |link| usize::from(own != Some(link)), &mut report);
         report
     }
 
-    fn tell_members(&mut self) -> Vec<LinkId> {
-        let joined: Arc<[_]> = std::mem::take(&mut self.joined).into_iter().filter_map(|a| self.named(a)).collect();
-        let left: Arc<[_]> = std::mem::take(&mut self.left).into();
-        let changed = !joined.is_empty() || !left.is_empty();
-        let mut everybody = None;
-        let mut gone = Vec::new();
-        for (id, state) in &mut self.links {
-            let list = if !state.informed {
-                state.informed = true;
-                let members = everybody.get_or_insert_with(|| {
-                    self.members.iter().map(|(a, m)| (*a, m.sender.clone())).collect::<Arc<[_]>>()
-                });
-                MemberList::Snapshot { own: state.own, members: Arc::clone(members) }
-            } else if changed {
-                MemberList::Change { joined: Arc::clone(&joined), left: Arc::clone(&left) }
-            } else {
-                continue;
-            };
-            if state.link.push(self.tag, Frame::Members(list)) == Pressure::Gone {
-                gone.push(*id);
-            }
-        }
-        gone
+    fn tell_members(&mut self) {
+        let news = self.members.take_news();
+        self.links.tell_members(&self.members, news);
     }
 
-    fn tell_news(&mut self, report: &mut TickReport, gone: &mut Vec<LinkId>) {
+    fn tell_news(&mut self) -> Report {
         let mut entries = Vec::with_capacity(self.unsent.len());
         let unsent = std::mem::take(&mut self.unsent);
         // Updates first: where a receiver takes only part of a batch, a flood of events must not displace them.
         for drain in [Outbox::drain_updates, Outbox::drain_events] {
             for alias in &unsent {
-                if let Some(member) = self.members.get_mut(alias) {
+                if let Some(member) = self.members.one_mut(*alias) {
                     drain(&mut member.outbox, *alias, &mut entries);
                     member.waits = false;
                 }
             }
         }
+        let mut report = Report { entries: entries.len(), ..Report::default() };
         if entries.is_empty() {
-            return;
+            return report;
         }
-        report.entries = entries.len();
         // How many entries come from behind each link: a link that sent them all need not hear them.
         let mut own: HashMap<LinkId, usize> = HashMap::new();
-        for member in entries.iter().filter_map(|entry| self.members.get(&entry.alias)) {
+        for member in entries.iter().filter_map(|entry| self.members.one(entry.alias)) {
             *own.entry(member.link).or_default() += 1;
         }
-        let batch = Arc::new(Batch::new(self.tag, entries));
-        for (id, state) in &mut self.links {
-            let foreign = report.entries - own.get(id).copied().unwrap_or(0);
-            if foreign == 0 || gone.contains(id) {
-                continue;
-            }
-            match state.link.push(self.tag, Frame::Batch(Arc::clone(&batch))) {
-                Pressure::Flowing => report.delivered += foreign as u64,
-                Pressure::Behind => report.behind += 1,
-                Pressure::Gone => gone.push(*id),
-            }
-        }
+        let total = entries.len();
+        let frame = Frame::Batch(Arc::new(Batch::new(self.tag, entries)));
+        self.links.spread(&frame, |link| total - own.get(&link).copied().unwrap_or(0), &mut report);
+        report
     }
 
-    fn named(&self, alias: Alias) -> Option<(Alias, Sender)> {
-        self.members.get(&alias).map(|member| (alias, member.sender.clone()))
-    }
-
-    fn attach(&mut self, link: Box<dyn Link>) -> LinkId {
-        let id = LinkId(self.next_link);
-        self.next_link += 1;
-        self.links.insert(id, LinkState { link, own: None, informed: false });
-        id
-    }
-
-    fn set_own(&mut self, link: LinkId, alias: Alias) {
-        if let Some(state) = self.links.get_mut(&link) {
-            state.own = Some(alias);
-        }
-    }
-
-    fn seat(&mut self, link: LinkId, sender: Sender, session: Option<SessionId>) -> Alias {
-        let alias = Alias(self.next_alias);
-        self.next_alias += 1;
-        self.aliases.insert(sender.clone(), alias);
-        self.members.insert(alias, Member { sender, session, link, outbox: Outbox::default(), waits: false });
-        self.joined.push(alias);
-        alias
-    }
-
-    fn unseat(&mut self, alias: Alias) {
-        let Some(member) = self.members.remove(&alias) else { return };
-        self.aliases.remove(&member.sender);
-        // Somebody nobody heard of yet need not be taken back.
-        match self.joined.iter().position(|joined| *joined == alias) {
-            Some(at) => drop(self.joined.remove(at)),
-            None => self.left.push(alias),
-        }
+    fn drop_gone(&mut self) -> usize {
+        let gone = self.links.take_gone();
+        gone.iter().for_each(|link| self.close_link(*link));
+        gone.len()
     }
 
     fn reseat(&mut self, alias: Alias, link: Box<dyn Link>) -> Joined {
-        let id = self.attach(link);
-        self.set_own(id, alias);
-        let old = self.members.get_mut(&alias).map(|member| std::mem::replace(&mut member.link, id));
-        if let Some(mut state) = old.and_then(|old| self.links.remove(&old)) {
-            state.link.push(self.tag, Frame::Closed(CloseReason::Reseated));
+        let link = self.links.open(link);
+        self.links.set_own(link, alias);
+        if let Some(former) = self.members.reseat(alias, link) {
+            self.links.close(former, CloseReason::Reseated);
         }
-        Joined { alias, link: id }
+        // What is sent at once must not wait for the tick to be heard.
+        self.tell_members();
+        Joined { alias, link }
     }
 
     /// Takes a seat away and, when it was the link's only one, tells and drops the link.
     fn evict(&mut self, alias: Alias, reason: CloseReason) {
-        let Some(link) = self.members.get(&alias).map(|member| member.link) else { return };
-        self.unseat(alias);
-        let own = self.links.get(&link).is_some_and(|state| state.own == Some(alias));
-        if let Some(mut state) = own.then(|| self.links.remove(&link)).flatten() {
-            state.link.push(self.tag, Frame::Closed(reason));
+        let Some(link) = self.members.unseat(alias) else { return };
+        if self.links.is_of(link, alias) {
+            self.links.close(link, reason);
         }
     }
 }

@@ -1,0 +1,22 @@
+//! How a client is told where its island's packets flow.
+
+use super::Capabilities;
+use atoll_proto::Address;
+use std::fmt::Debug;
+
+/// Writes the connection strings of island changes that come from Atoll's own archipelago service. The edge that holds the
+/// sessions knows its doors, so it decides.
+pub trait ConnectionStrings: Debug + Send + Sync + 'static {
+    /// Where the session of `address` finds the room of `island`; empty when there is no way that its client can use.
+    fn write(&self, island: &str, address: Address, client: Capabilities) -> String;
+}
+
+/// `quic:<island>` for clients that have datagrams on their session's connection, nothing for others.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NativeOnly;
+
+impl ConnectionStrings for NativeOnly {
+    fn write(&self, island: &str, _: Address, client: Capabilities) -> String {
+        if client.quic { format!("quic:{island}") } else { String::new() }
+    }
+}
