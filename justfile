@@ -16,8 +16,12 @@ check:
 demo:
     cargo run --release -- bots --count 50 --duration 60
 
+# Every figure of the native door (docs/performance.md), or one: `just bench fanout`
+bench *FIGURE:
+    bench/run {{FIGURE}}
+
 # The island engine's table: times, island changes, bytes per peer, ratio to the pairwise oracle
-bench *WORLDS:
+bench-islands *WORLDS:
     cargo bench -p atoll-bench --bench islands_table -- {{WORLDS}}
 
 # The same worlds under criterion, to compare with an earlier run

@@ -34,7 +34,7 @@ async function bundle() {
     `script-src ${hash(script)}`,
     `style-src ${hash(style)}`,
     "img-src data:",
-    "connect-src 'self' https:",
+    "connect-src 'self' https: wss: ws:",
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");

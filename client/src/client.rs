@@ -1,33 +1,37 @@
 //! A logged-in client.
 
 use crate::closed::Closed;
+use crate::dialer::{Dialed, Dialer};
+use crate::doors::Doors;
 use crate::error::{ConnectError, LoginError};
-use crate::event::{Event, Stats};
+use crate::event::{Event, Lane};
+use crate::login::Credentials;
+use crate::options::Options;
 use crate::raw::{Connection, DatagramSendError, Transport};
-use crate::session::{Shared, State, listen, send_heartbeats};
-use crate::socket::Socket;
-use crate::target::Options;
+use crate::serve::{Route, serve};
+use crate::session::Session;
+use crate::shared::{Link, Shared, State};
+use crate::stats::Stats;
+use crate::target::Way;
+use crate::wallet::Wallet;
 use atoll_proto::Address;
 use atoll_proto::archipelago::Position;
 use atoll_proto::atoll::Welcome;
 use atoll_proto::close::CloseCode;
 use atoll_proto::datagram::{Kind, MAX_PAYLOAD, Sequence, UP_HEADER, Up};
+use atoll_proto::lanes::{MAX_LARGE, MAX_ORDERED};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::time::Instant;
 
-/// A session at an edge. Dropping it closes the connection by code 0.
+/// A session at an edge, over one connection after the other. Dropping it ends the session.
 ///
 /// Events wait in a bounded queue: take them with [`Client::next_event`] all the time.
 #[derive(Debug)]
 pub struct Client {
     shared: Arc<Shared>,
     address: Address,
-    limits: Limits,
-    heartbeat: watch::Sender<Option<Position>>,
-    /// The socket, when nobody else uses it.
-    socket: Option<Socket>,
 }
 
 /// What the edge accepts from a client.
@@ -35,11 +39,15 @@ pub struct Client {
 pub struct Limits {
     /// Largest payload of a packet, in bytes.
     pub payload: usize,
+    /// Largest payload of an ordered message, in bytes.
+    pub ordered: usize,
+    /// Largest payload of a large message, in bytes.
+    pub large: usize,
     /// How often a heartbeat is expected.
     pub heartbeat_interval: Duration,
 }
 
-/// Why a packet was not sent.
+/// Why a packet or message was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// The client sits in no room: the edge has not put it into an island yet.
@@ -53,6 +61,13 @@ pub enum SendError {
         /// The limit now, in bytes.
         limit: usize,
     },
+    /// As much waits for the edge's acknowledgement as is kept: 256 KiB of ordered messages, 4 MiB of large ones. Try
+    /// again later.
+    #[error("too much waits to be acknowledged")]
+    Full,
+    /// There is no connection at the moment. Packets are not kept; ordered and large messages are.
+    #[error("no connection at the moment")]
+    Disconnected,
     /// The edge takes no datagrams.
     #[error("the edge takes no datagrams")]
     Unsupported,
@@ -62,7 +77,31 @@ pub enum SendError {
 }
 
 impl Client {
-    /// Makes a client of a connection whose login just succeeded; for logins done by hand on a [`Connection`].
+    /// Connects and logs in as `wallet`, on a socket of its own.
+    ///
+    /// Given a [`Discovery`](crate::Discovery), QUIC and WebSocket race: QUIC starts, the WebSocket follows after
+    /// [`Options::head_start`], and the first that is ready is logged in on. Given a
+    /// [`Target`](crate::Target), only that way is used, also after a loss.
+    ///
+    /// With [`Options::reconnect`] the client comes back after a loss and takes its session up, as its events tell;
+    /// and it moves from WebSocket to QUIC when QUIC is there again. The first attempt is never repeated.
+    ///
+    /// # Errors
+    /// A [`ConnectError`]: that of QUIC, where several ways failed.
+    pub async fn connect(doors: impl Into<Doors>, wallet: &Wallet, options: &Options) -> Result<Self, ConnectError> {
+        Self::enter(Dialer::Doors { doors: doors.into(), options: options.clone() }, wallet).await
+    }
+
+    pub(crate) async fn enter(dialer: Dialer, wallet: &Wallet) -> Result<Self, ConnectError> {
+        let mut credentials = Credentials::new(wallet, dialer.options());
+        let (dialed, welcome) = dialer.enter(&mut credentials, None).await?;
+        let options = dialer.options().clone();
+        let route = options.reconnect.then_some(Route { dialer, credentials });
+        Self::serve(dialed, wallet.address(), &welcome, &options, route)
+    }
+
+    /// Makes a client of a connection whose login just succeeded; for logins done by hand on a [`Connection`]. It does
+    /// not connect again after a loss.
     ///
     /// # Errors
     /// [`ConnectError::Login`] when the welcome is not for `address`.
@@ -72,13 +111,25 @@ impl Client {
         welcome: Welcome,
         options: &Options,
     ) -> Result<Self, ConnectError> {
-        check_welcome(&welcome, address)?;
-        let Connection { transport, writer, reader } = connection;
-        let shared = Arc::new(Shared::new(transport, options.packet_queue));
-        let (heartbeat, positions) = watch::channel(None);
-        tokio::spawn(listen(shared.clone(), reader));
-        tokio::spawn(send_heartbeats(writer, positions));
-        Ok(Self { shared, address, limits: Limits::of(&welcome), heartbeat, socket: None })
+        let link = Link { transport: connection.transport.clone(), socket: None };
+        Self::serve(Dialed { connection, link }, address, &welcome, options, None)
+    }
+
+    fn serve(
+        dialed: Dialed,
+        address: Address,
+        welcome: &Welcome,
+        options: &Options,
+        route: Option<Route>,
+    ) -> Result<Self, ConnectError> {
+        check_welcome(welcome, address)?;
+        let Dialed { connection, link } = dialed;
+        // Only spreads attempts over time: a poor seed is good enough.
+        let seed = getrandom::u64().unwrap_or_default();
+        let session = Session::new(options.packet_queue, welcome, seed, Duration::ZERO);
+        let shared = Arc::new(Shared::new(session, Limits::of(welcome), link, Instant::now()));
+        tokio::spawn(serve(shared.clone(), route, connection));
+        Ok(Self { shared, address })
     }
 
     /// Who this client is.
@@ -86,16 +137,23 @@ impl Client {
         self.address
     }
 
-    /// What the edge accepts.
+    /// What the edge accepts, by its last welcome.
     pub fn limits(&self) -> Limits {
-        self.limits
+        self.shared.state().limits
+    }
+
+    /// The way in that is in use; `None` while there is no connection.
+    pub fn way(&self) -> Option<Way> {
+        self.shared.state().link.as_ref().map(|link| link.transport.way())
     }
 
     /// Tells the edge where the avatar stands, in metres. Repeat it every [`Limits::heartbeat_interval`].
     ///
-    /// It is sent as soon as the control stream takes it; of several that wait only the newest is.
+    /// It is sent as soon as the control stream takes it; of several that wait only the newest is. The last one is sent
+    /// again on a new connection.
     pub fn heartbeat(&self, position: Position) {
-        self.heartbeat.send_replace(Some(position));
+        self.shared.state().session.heartbeat(position);
+        self.shared.send_more();
     }
 
     /// Sends a packet of which only the latest counts: an rfc4 `position` or `movement`. Returns its sequence.
@@ -103,9 +161,7 @@ impl Client {
     /// # Errors
     /// A [`SendError`]; nothing was sent then.
     pub fn send_update(&self, payload: Bytes) -> Result<Sequence, SendError> {
-        let sequence = self.send(Kind::Update, payload)?;
-        self.shared.state().stats.updates_sent += 1;
-        Ok(sequence)
+        self.send_packet(Kind::Update, payload)
     }
 
     /// Sends a packet that is passed on whatever follows; datagrams may still be lost. Returns its sequence.
@@ -113,9 +169,36 @@ impl Client {
     /// # Errors
     /// A [`SendError`]; nothing was sent then.
     pub fn send_event(&self, payload: Bytes) -> Result<Sequence, SendError> {
-        let sequence = self.send(Kind::Event, payload)?;
-        self.shared.state().stats.events_sent += 1;
-        Ok(sequence)
+        self.send_packet(Kind::Event, payload)
+    }
+
+    /// Sends a piece of speech, which is relayed at once or never. Returns its sequence.
+    ///
+    /// # Errors
+    /// A [`SendError`]; nothing was sent then.
+    pub fn send_voice(&self, payload: Bytes) -> Result<Sequence, SendError> {
+        self.send_packet(Kind::Voice, payload)
+    }
+
+    /// Sends a message of at most [`Limits::ordered`] bytes to the members of the room, behind those sent before.
+    /// Returns its number.
+    ///
+    /// It is kept until the edge has it, over losses of the connection too, for 60 s at most. What may not have arrived
+    /// is told by [`Event::Undelivered`].
+    ///
+    /// # Errors
+    /// A [`SendError`]; nothing will be sent then.
+    pub fn send_ordered(&self, payload: Bytes) -> Result<u64, SendError> {
+        self.send_message(Lane::Ordered, payload)
+    }
+
+    /// Sends a message of at most [`Limits::large`] bytes to the members of the room, beside the others: it may arrive
+    /// behind those sent later. Otherwise as [`Client::send_ordered`].
+    ///
+    /// # Errors
+    /// A [`SendError`]; nothing will be sent then.
+    pub fn send_large(&self, payload: Bytes) -> Result<u64, SendError> {
+        self.send_message(Lane::Large, payload)
     }
 
     /// The next event, in the order in which they were learnt. One task should ask; cancelling loses none.
@@ -125,74 +208,107 @@ impl Client {
 
     /// Why the session is over, if it is; events may still wait.
     pub fn closed(&self) -> Option<Closed> {
-        self.shared.closed()
+        self.shared.state().session.closed().cloned()
     }
 
     /// What was counted so far.
     pub fn stats(&self) -> Stats {
-        self.shared.state().stats
+        self.shared.state().session.stats
     }
 
-    /// The connection, for its round-trip time, its way in and QUIC's own figures.
-    pub fn transport(&self) -> &Transport {
-        &self.shared.transport
+    /// The connection in use, for its round-trip time and QUIC's own figures; `None` while there is none.
+    pub fn transport(&self) -> Option<Transport> {
+        self.shared.state().link.as_ref().map(|link| link.transport.clone())
     }
 
-    /// Closes the connection by code 0, and waits until the edge had a chance to hear it if the socket is this
-    /// client's own.
-    pub async fn close(mut self) {
-        self.shared.transport.close(CloseCode::Closed, "");
-        if let Some(socket) = self.socket.take() {
+    /// Ends the session and closes the connection by code 0, and waits until the edge had a chance to hear it if the
+    /// socket is this client's own.
+    pub async fn close(self) {
+        if let Some(socket) = self.leave() {
             socket.close().await;
         }
     }
 
-    /// This client, which alone uses `socket` and closes it.
-    pub(crate) fn with_own_socket(mut self, socket: Socket) -> Self {
-        self.socket = Some(socket);
-        self
+    /// Closes the connection; its socket, if it is this client's own, is not waited for.
+    fn leave(&self) -> Option<Arc<crate::socket::Socket>> {
+        let link = self.shared.state().link.take();
+        self.shared.stop();
+        let link = link?;
+        link.transport.close(CloseCode::Closed, "");
+        link.socket
     }
 
-    fn send(&self, kind: Kind, payload: Bytes) -> Result<Sequence, SendError> {
-        let length = payload.len();
-        let path = self.shared.transport.max_datagram().unwrap_or(usize::MAX).saturating_sub(UP_HEADER);
-        let limit = self.limits.payload.min(path);
+    fn send_packet(&self, kind: Kind, payload: Bytes) -> Result<Sequence, SendError> {
+        let mut state = self.shared.state();
+        let State { session, limits, link } = &mut *state;
+        if session.closed().is_some() {
+            return Err(SendError::Closed);
+        }
+        let link = link.as_ref().ok_or(SendError::Disconnected)?;
+        let path = link.transport.max_datagram().unwrap_or(usize::MAX).saturating_sub(UP_HEADER);
+        let (length, limit) = (payload.len(), limits.payload.min(path));
         if length > limit {
             return Err(SendError::TooLarge { length, limit });
         }
-        let mut state = self.shared.state();
-        if self.shared.transport.quic().close_reason().is_some() {
-            return Err(SendError::Closed);
+        if link.transport.is_closed() {
+            return Err(SendError::Disconnected);
         }
-        let State { seat, sequence, .. } = &mut *state;
-        let tag = seat.as_ref().ok_or(SendError::NotSeated)?.tag();
-        let up = Up { kind, tag, sequence: sequence.next(), payload };
+        let tag = session.tag().ok_or(SendError::NotSeated)?;
+        let up = Up { kind, tag, sequence: session.next_sequence(), payload };
         let mut datagram = BytesMut::with_capacity(UP_HEADER + length);
         up.encode(&mut datagram);
-        self.shared.transport.send_datagram(datagram.freeze()).map_err(|error| match error {
+        link.transport.send_datagram(datagram.freeze()).map_err(|error| match error {
             DatagramSendError::TooLarge => SendError::TooLarge { length, limit },
             DatagramSendError::Unsupported => SendError::Unsupported,
-            DatagramSendError::Closed => SendError::Closed,
+            DatagramSendError::Closed => SendError::Disconnected,
         })?;
-        *sequence = up.sequence;
+        session.sent(up.sequence);
+        *match kind {
+            Kind::Update => &mut session.stats.updates_sent,
+            Kind::Event => &mut session.stats.events_sent,
+            Kind::Voice => &mut session.stats.voice_sent,
+        } += 1;
         Ok(up.sequence)
+    }
+
+    fn send_message(&self, lane: Lane, payload: Bytes) -> Result<u64, SendError> {
+        let mut state = self.shared.state();
+        let State { session, limits, .. } = &mut *state;
+        if session.closed().is_some() {
+            return Err(SendError::Closed);
+        }
+        let limit = match lane {
+            Lane::Ordered => limits.ordered,
+            Lane::Large => limits.large,
+        };
+        if payload.len() > limit {
+            return Err(SendError::TooLarge { length: payload.len(), limit });
+        }
+        let tag = session.tag().ok_or(SendError::NotSeated)?;
+        let number = session.send(self.shared.now(), lane, tag, payload).ok_or(SendError::Full)?;
+        drop(state);
+        self.shared.send_more();
+        Ok(number)
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.shared.transport.close(CloseCode::Closed, "");
+        self.leave();
     }
 }
 
 impl Limits {
     /// What a welcome says; the protocol's own figures for what it does not say.
-    fn of(welcome: &Welcome) -> Self {
+    pub(crate) fn of(welcome: &Welcome) -> Self {
         let limits = welcome.limits.unwrap_or_default();
-        let said = |value: u32, otherwise: u32| if value == 0 { otherwise } else { value };
+        let said = |value: u32, otherwise: usize| if value == 0 { otherwise } else { value as usize };
         Self {
-            payload: said(limits.max_payload_bytes, MAX_PAYLOAD as u32) as usize,
-            heartbeat_interval: Duration::from_millis(said(limits.heartbeat_interval_ms, 1000).into()),
+            payload: said(limits.max_payload_bytes, MAX_PAYLOAD),
+            // What the protocol frames is bounded, too, whatever an edge says.
+            ordered: said(limits.max_ordered_bytes, MAX_ORDERED).min(MAX_ORDERED),
+            large: said(limits.max_large_bytes, MAX_LARGE).min(MAX_LARGE),
+            heartbeat_interval: Duration::from_millis(said(limits.heartbeat_interval_ms, 1000) as u64),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Finding an edge's doors from its one HTTP address.
 
-use crate::target::{CertificateDigest, DigestError, Options};
+use crate::options::{Options, Proof};
+use crate::target::{CertificateDigest, DigestError, Target, TargetError};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -22,6 +23,10 @@ pub struct Discovery {
     pub webtransport: String,
     /// `<host>:<port>`.
     pub quic: String,
+    /// `ws://<host>:<port>/atoll/ws` or `wss:`; edges before that way have none.
+    pub websocket: Option<String>,
+    /// The edge's name, which signed logins carry.
+    pub server: Option<String>,
     /// The digest of its development certificate.
     pub certificate: CertificateDigest,
 }
@@ -50,6 +55,9 @@ pub enum DiscoveryError {
     /// The answer names no native doors: a Comms V3 realm without Atoll.
     #[error("/about has no comms.atoll: this is no Atoll edge")]
     NoAtoll,
+    /// A door has an address that leads nowhere.
+    #[error("comms.atoll: {0}")]
+    Door(#[from] TargetError),
     /// The answer has no digest of a development certificate.
     #[error("/about has no certificateSha256; give the roots to believe instead of asking")]
     NoDigest,
@@ -67,9 +75,14 @@ impl Discovery {
         tokio::time::timeout(PATIENCE, ask(url)).await.map_err(|_| DiscoveryError::Timeout)?
     }
 
-    /// The default options, believing the certificate found.
+    /// The defaults for an edge that was asked: believing the certificate found, login by signed fetch, reconnecting.
     pub fn options(&self) -> Options {
-        Options::pinned(self.certificate)
+        let mut options = Options::pinned(self.certificate);
+        options.reconnect = true;
+        if let Some(server) = &self.server {
+            options.proof = Proof::SignedFetch { server: server.clone() };
+        }
+        options
     }
 }
 
@@ -98,30 +111,44 @@ fn read(about: &Value) -> Result<Discovery, DiscoveryError> {
     let atoll = &about["comms"]["atoll"];
     let text = |name: &str| atoll[name].as_str().map(str::to_owned).ok_or(DiscoveryError::NoAtoll);
     let (webtransport, quic) = (text("webtransport")?, text("quic")?);
+    let websocket = atoll["websocket"].as_str().map(str::to_owned);
+    Target::webtransport(&webtransport)?;
+    Target::quic(&quic)?;
+    websocket.as_deref().map(Target::websocket).transpose()?;
+    let server = about["configurations"]["realmName"].as_str().map(str::to_owned);
     let digest = atoll["certificateSha256"].as_str().ok_or(DiscoveryError::NoDigest)?;
-    Ok(Discovery { webtransport, quic, certificate: digest.parse()? })
+    Ok(Discovery { webtransport, quic, websocket, server, certificate: digest.parse()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doors::Doors;
     use serde_json::json;
 
     #[test]
     fn the_doors_are_read_from_about() {
-        let about = json!({"comms": {"atoll": {
-            "webtransport": "https://127.0.0.1:7443/atoll", "quic": "127.0.0.1:7443", "certificateSha256": "ab".repeat(32),
+        let mut about = json!({"configurations": {"realmName": "main"}, "comms": {"atoll": {
+            "webtransport": "https://127.0.0.1:7443/atoll", "quic": "127.0.0.1:7443",
+            "websocket": "ws://127.0.0.1:7480/atoll/ws", "certificateSha256": "ab".repeat(32),
         }}});
         let found = read(&about).unwrap();
         assert_eq!(found.quic, "127.0.0.1:7443");
         assert_eq!(found.certificate, CertificateDigest([0xab; 32]));
+        assert_eq!(found.options().proof, Proof::SignedFetch { server: "main".to_owned() });
+        let doors = Doors::from(&found);
+        assert_eq!(doors.websocket.unwrap().url.as_str(), "ws://127.0.0.1:7480/atoll/ws");
+        about["comms"]["atoll"]["websocket"] = json!("ftp://127.0.0.1");
+        assert!(matches!(read(&about), Err(DiscoveryError::Door(TargetError::Scheme(_)))));
+        about["comms"]["atoll"]["websocket"] = Value::Null;
+        assert_eq!(read(&about).unwrap().websocket, None);
     }
 
     #[test]
     fn other_realms_are_told_apart() {
         let realm = json!({"healthy": true, "comms": {"protocol": "v3"}});
         assert!(matches!(read(&realm), Err(DiscoveryError::NoAtoll)));
-        let broken = json!({"comms": {"atoll": {"webtransport": "", "quic": "", "certificateSha256": "x"}}});
+        let broken = json!({"comms": {"atoll": {"webtransport": "a", "quic": "a", "certificateSha256": "x"}}});
         assert!(matches!(read(&broken), Err(DiscoveryError::Digest(_))));
     }
 

@@ -1,18 +1,21 @@
-//! A UDP socket from which connections to one edge are made.
+//! A socket from which connections to one edge are made.
 
 use crate::client::Client;
 use crate::closed::Closed;
+use crate::dialer::Dialer;
 use crate::error::ConnectError;
-use crate::raw::{Connection, Transport};
-use crate::socket::{Socket, client_config};
-use crate::target::{Options, Target, Way};
+use crate::options::Options;
+use crate::raw::{Connection, Transport, websocket};
+use crate::socket::Socket;
+use crate::target::Target;
 use crate::wallet::Wallet;
 use std::io;
 use std::net::SocketAddr;
 use wtransport::endpoint::ConnectOptions;
 use wtransport::error::ConnectingError;
 
-/// One UDP socket, one edge, one way in. Many connections can share it; clones are the same socket.
+/// One edge, one way in, and the UDP socket that many connections share. WebSockets have a TCP connection each. Clones
+/// are the same endpoint.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     target: Target,
@@ -28,28 +31,16 @@ impl Endpoint {
     /// [`ConnectError::Resolve`], [`ConnectError::Socket`] or [`ConnectError::Setup`].
     pub async fn open(target: &Target, options: &Options) -> Result<Self, ConnectError> {
         let address = resolve(target).await?;
-        let alpn: &[u8] = match target.way {
-            Way::WebTransport => wtransport::tls::WEBTRANSPORT_ALPN,
-            Way::Quic => b"atoll/1",
-        };
-        let config = client_config(options, alpn).map_err(ConnectError::Setup)?;
-        let socket = Socket::open(target.way, address, config);
-        Ok(Self {
-            target: target.clone(),
-            address,
-            options: options.clone(),
-            socket: socket.map_err(ConnectError::Socket)?,
-        })
+        let socket = Socket::open(target, address, options)?;
+        Ok(Self { target: target.clone(), address, options: options.clone(), socket })
     }
 
-    /// Connects and logs in as `wallet`.
+    /// Connects and logs in as `wallet`. A client that reconnects does so from this socket, by this way.
     ///
     /// # Errors
     /// A [`ConnectError`].
     pub async fn connect(&self, wallet: &Wallet) -> Result<Client, ConnectError> {
-        let attempt = async { self.connect_raw().await?.login(wallet, &self.options).await };
-        let attempt = tokio::time::timeout(self.options.connect_timeout, attempt);
-        attempt.await.unwrap_or(Err(ConnectError::TimedOut))
+        Client::enter(Dialer::Endpoint(self.clone()), wallet).await
     }
 
     /// Connects and opens the control stream, and says nothing on it.
@@ -67,6 +58,9 @@ impl Endpoint {
                 let connecting = connecting.map_err(|error| ConnectError::Setup(error.to_string()))?;
                 Transport::raw_quic(connecting.await.map_err(Closed::from)?)
             }
+            Socket::Tcp(door) => {
+                Transport::websocket(websocket::connect(door, &self.target, self.address, &self.options).await?)
+            }
         };
         Ok(Connection::open(transport).await?)
     }
@@ -76,6 +70,14 @@ impl Endpoint {
         self.socket.close().await;
     }
 
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     fn request(&self) -> ConnectOptions {
         let request = ConnectOptions::builder(&self.target.url);
         if self.options.subprotocols.is_empty() {
@@ -83,18 +85,6 @@ impl Endpoint {
         }
         let offered: Vec<_> = self.options.subprotocols.iter().map(|name| format!("{name:?}")).collect();
         request.add_header("wt-available-protocols", offered.join(", ")).build()
-    }
-}
-
-impl Client {
-    /// Connects on a socket of its own and logs in as `wallet`. [`Endpoint`] shares a socket between clients.
-    ///
-    /// # Errors
-    /// A [`ConnectError`].
-    pub async fn connect(target: &Target, wallet: &Wallet, options: &Options) -> Result<Self, ConnectError> {
-        let endpoint = Endpoint::open(target, options).await?;
-        let client = endpoint.connect(wallet).await?;
-        Ok(client.with_own_socket(endpoint.socket))
     }
 }
 

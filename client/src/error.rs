@@ -17,14 +17,14 @@ pub enum ConnectError {
         /// What the resolver said.
         error: io::Error,
     },
-    /// No UDP socket could be opened.
-    #[error("cannot open a UDP socket: {0}")]
+    /// No UDP socket could be opened, or no TCP or TLS connection for a WebSocket.
+    #[error("cannot open a socket: {0}")]
     Socket(io::Error),
     /// The trusted roots or options cannot be used for TLS or QUIC.
     #[error("cannot set up the connection: {0}")]
     Setup(String),
-    /// The edge refused the WebTransport session by its HTTP status.
-    #[error("the WebTransport session was refused")]
+    /// The edge refused the WebTransport session or the WebSocket by its HTTP status.
+    #[error("the session was refused")]
     Refused,
     /// It took longer than [`Options::connect_timeout`](crate::Options::connect_timeout).
     #[error("no session in time")]

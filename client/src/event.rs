@@ -1,11 +1,13 @@
 //! What a client is told.
 
 use crate::closed::Closed;
+use crate::target::Way;
 use atoll_proto::archipelago::Position;
 use atoll_proto::atoll::ErrorCode;
 use atoll_proto::datagram::{Alias, Kind, Sequence, Tag};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Something that happened to a client, in the order in which it was learnt.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +21,32 @@ pub enum Event {
         /// Those who left.
         left: Vec<Member>,
     },
-    /// A packet of another member.
+    /// A packet of another member: an Update, an Event or a piece of Voice.
     Packet(Packet),
+    /// An ordered message of another member. None is lost, and they come as they were sent.
+    Ordered(Message),
+    /// A large message of another member. None is lost.
+    Large(Message),
+    /// Messages of others that cannot be had any more: the edge could not keep them until this client had them.
+    Gap {
+        /// On which lane.
+        lane: Lane,
+        /// The lowest number of them.
+        first: u64,
+        /// The highest number of them.
+        last: u64,
+    },
+    /// Messages of this client of which nobody knows whether they arrived: they became too old unacknowledged, or the
+    /// session they belonged to is over.
+    Undelivered {
+        /// On which lane.
+        lane: Lane,
+        /// The lowest number of them, as [`Client::send_ordered`](crate::Client::send_ordered) or
+        /// [`Client::send_large`](crate::Client::send_large) returned it.
+        first: u64,
+        /// The highest number of them.
+        last: u64,
+    },
     /// The edge refused something this client sent; the session goes on.
     Refused {
         /// What was refused.
@@ -30,8 +56,61 @@ pub enum Event {
         /// How often, since the last report of the same code.
         count: u32,
     },
+    /// The edge ends soon; what is left then is closed. A client that reconnects does so by itself.
+    Draining {
+        /// How soon.
+        closes_in: Duration,
+    },
+    /// The connection is lost, or an attempt to have a new one failed. The client tries again; its seat may still be
+    /// there, and what is sent on the lanes is kept meanwhile.
+    Disconnected {
+        /// What happened.
+        why: Closed,
+        /// When the next attempt begins.
+        retry_in: Duration,
+    },
+    /// The session goes on over a new connection, with its seat and its lanes. Changes of the room that were missed
+    /// follow.
+    Resumed {
+        /// The way in.
+        way: Way,
+    },
+    /// There is a connection again, but a new session: the client sits nowhere yet, and numbers begin with 1 again.
+    Restarted {
+        /// The way in.
+        way: Way,
+    },
+    /// The session moved to another way in while the former still stood. Seat and lanes are as before.
+    WayChanged {
+        /// The way until now.
+        from: Way,
+        /// The way from now on.
+        to: Way,
+    },
     /// The session is over. Always the last event; it is told again to who asks again.
     Closed(Closed),
+}
+
+/// A lane of numbered messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// In order, at most 64 KiB each.
+    Ordered,
+    /// At most 1 MiB each, no order promised.
+    Large,
+}
+
+/// An ordered or large message of another member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The room it was sent in; the client may sit in another one by now.
+    pub tag: Tag,
+    /// Its place in its lane of this session, from 1.
+    pub number: u64,
+    /// Who sent it. The alias is that of the room it was sent in.
+    pub sender: Member,
+    /// The comms packet.
+    pub payload: Bytes,
 }
 
 /// The island a client was put into, and its room.
@@ -73,27 +152,4 @@ pub struct Packet {
     pub sequence: Sequence,
     /// The comms packet: an `rfc4.Packet`, or anything else a peer cares to send.
     pub payload: Bytes,
-}
-
-/// What a client counted since it logged in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// Packets sent as Update.
-    pub updates_sent: u64,
-    /// Packets sent as Event.
-    pub events_sent: u64,
-    /// Packets of others that were accepted, whether they were taken or dropped later.
-    pub received: u64,
-    /// Own packets in the batches of the edge, dropped.
-    pub own: u64,
-    /// Updates older than the last of the same sender and kind, dropped.
-    pub stale: u64,
-    /// Datagrams for another room than the current one, dropped whole.
-    pub unknown_tag: u64,
-    /// Datagrams that cannot be read to their end.
-    pub malformed: u64,
-    /// Accepted packets dropped because the program did not take its events in time.
-    pub queue_dropped: u64,
-    /// Times the client was put into an island.
-    pub islands: u64,
 }

@@ -7,6 +7,12 @@ use std::collections::VecDeque;
 /// Most control events that wait. They are never dropped: when one more comes, the session ends.
 const MAX_CONTROL: usize = 1024;
 
+/// Bytes of ordered and large messages that may wait before no more are read. The edge keeps the rest.
+const MESSAGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Ordered and large messages that may wait before no more are read.
+const MESSAGES: usize = 1024;
+
 /// Events in the order they were learnt.
 ///
 /// Packets and control events are kept apart, each with its number in the common order, so that the oldest packet is
@@ -15,6 +21,9 @@ const MAX_CONTROL: usize = 1024;
 pub(crate) struct EventQueue {
     packets: VecDeque<(u64, Packet)>,
     control: VecDeque<(u64, Event)>,
+    /// How many of `control` are ordered or large messages, and the bytes of their payloads.
+    messages: usize,
+    message_bytes: usize,
     closed: Option<Closed>,
     next: u64,
     capacity: usize,
@@ -27,7 +36,15 @@ pub(crate) struct Full;
 impl EventQueue {
     /// An empty queue for at most `capacity` packets, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { packets: VecDeque::new(), control: VecDeque::new(), closed: None, next: 0, capacity: capacity.max(1) }
+        Self {
+            packets: VecDeque::new(),
+            control: VecDeque::new(),
+            messages: 0,
+            message_bytes: 0,
+            closed: None,
+            next: 0,
+            capacity: capacity.max(1),
+        }
     }
 
     /// Adds a packet. True when the oldest one had to go for it.
@@ -43,12 +60,28 @@ impl EventQueue {
 
     /// Adds an event that must not be lost.
     pub(crate) fn push_control(&mut self, event: Event) -> Result<(), Full> {
-        if self.control.len() >= MAX_CONTROL {
+        if let Event::Ordered(message) | Event::Large(message) = &event {
+            self.messages += 1;
+            self.message_bytes += message.payload.len();
+        } else if self.control.len() - self.messages >= MAX_CONTROL {
             return Err(Full);
         }
         let number = self.number();
         self.control.push_back((number, event));
         Ok(())
+    }
+
+    /// Adds the news that there is no connection. It takes the place of the same news before: there may be many.
+    pub(crate) fn push_disconnected(&mut self, event: Event) -> Result<(), Full> {
+        if matches!(self.control.back(), Some((_, Event::Disconnected { .. }))) {
+            self.control.pop_back();
+        }
+        self.push_control(event)
+    }
+
+    /// Whether a further ordered or large message should be read. One that was read already is still taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.messages < MESSAGES && self.message_bytes < MESSAGE_BYTES
     }
 
     /// Ends the queue: `why` comes after everything else, and again for ever. The first reason stays.
@@ -66,7 +99,12 @@ impl EventQueue {
         let control = self.control.front().map_or(u64::MAX, |(number, _)| *number);
         let packet = self.packets.front().map_or(u64::MAX, |(number, _)| *number);
         if control < packet {
-            return self.control.pop_front().map(|(_, event)| event);
+            let (_, event) = self.control.pop_front()?;
+            if let Event::Ordered(message) | Event::Large(message) = &event {
+                self.messages -= 1;
+                self.message_bytes -= message.payload.len();
+            }
+            return Some(event);
         }
         if let Some((_, packet)) = self.packets.pop_front() {
             return Some(Event::Packet(packet));
@@ -83,7 +121,8 @@ impl EventQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use atoll_proto::datagram::{Alias, Kind, Sequence};
+    use crate::event::{Member, Message};
+    use atoll_proto::datagram::{Alias, Kind, Sequence, Tag};
     use bytes::Bytes;
 
     fn packet(sequence: u16) -> Packet {
@@ -122,6 +161,25 @@ mod tests {
         queue.close(Closed::Lagged);
         let kept = std::iter::from_fn(|| queue.pop().filter(|event| *event == nobody_moved())).count();
         assert_eq!(kept, MAX_CONTROL);
+    }
+
+    #[test]
+    fn messages_are_kept_but_ask_for_a_pause() {
+        let sender = Member { alias: Alias(1), name: "0xaa".into() };
+        let large = |number| {
+            let payload = Bytes::from(vec![0; MESSAGE_BYTES / 2]);
+            Event::Large(Message { tag: Tag(1), number, sender: sender.clone(), payload })
+        };
+        let mut queue = EventQueue::new(1);
+        for (number, room) in [(1, true), (2, false), (3, false)] {
+            queue.push_control(large(number)).unwrap();
+            assert_eq!(queue.has_room(), room);
+        }
+        for (number, room) in [(1, false), (2, true), (3, true)] {
+            assert_eq!(queue.pop(), Some(large(number)));
+            assert_eq!(queue.has_room(), room);
+        }
+        assert_eq!((queue.messages, queue.message_bytes), (0, 0));
     }
 
     #[test]

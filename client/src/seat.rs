@@ -1,6 +1,7 @@
 //! A client's seat in a room: who the others are, and which of their packets are news. No I/O.
 
-use crate::event::{Island, Member, Packet, Stats};
+use crate::event::{Island, Member, Packet};
+use crate::stats::Stats;
 use atoll_proto::atoll::{self, IslandChanged, MembersChanged};
 use atoll_proto::datagram::{Alias, Entry, Kind, Sequence, Tag, decode_chunk};
 use atoll_proto::{PacketKind, peek};
@@ -55,6 +56,29 @@ impl Seat {
             peers: peers.collect(),
         };
         Ok((seat, island))
+    }
+
+    /// Whether the edge announces this very seat again, after a change of the connection.
+    pub(crate) fn is_in(&self, changed: &IslandChanged) -> bool {
+        self.tag == Tag(changed.tag) && self.alias == Alias(changed.alias)
+    }
+
+    /// Who joined and who left while there was no connection. Who stayed is remembered with its last Updates.
+    pub(crate) fn refresh(&mut self, members: Vec<atoll::Member>) -> Result<Changes, TooManyMembers> {
+        let present: HashMap<_, _> = members.iter().map(|member| (Alias(member.alias), member.name.as_str())).collect();
+        let mut left = Vec::new();
+        self.others.retain(|alias, other| {
+            let stays = present.get(alias) == Some(&&*other.name);
+            if !stays {
+                left.push(Member { alias: *alias, name: other.name.clone() });
+            }
+            stays
+        });
+        let new = |member: &atoll::Member| {
+            Alias(member.alias) != self.alias && !self.others.contains_key(&Alias(member.alias))
+        };
+        let new = members.into_iter().filter(new).collect();
+        Ok(Changes { joined: self.add(new)?, left })
     }
 
     /// The tag that every datagram of this room carries.
@@ -245,6 +269,24 @@ mod tests {
         assert_eq!(accepted(&mut seat, &mut stats, TAG, &update(3)), [3]);
         let elsewhere = MembersChanged { tag: 8, ..MembersChanged::default() };
         assert_eq!(seat.members_changed(elsewhere), Ok(None));
+    }
+
+    #[test]
+    fn a_seat_that_is_announced_again_tells_what_was_missed() {
+        let (mut seat, mut stats) = (seat(), Stats::default());
+        let update = |sequence| [entry(NEIGHBOUR, Kind::Update, sequence, POSITION)];
+        assert_eq!(accepted(&mut seat, &mut stats, TAG, &update(500)), [500]);
+        let again = IslandChanged { tag: TAG.0, alias: OWN, ..IslandChanged::default() };
+        assert!(seat.is_in(&again) && !seat.is_in(&IslandChanged { tag: 8, ..again.clone() }));
+
+        let Changes { joined, left } = seat.refresh(vec![member(OWN), member(NEIGHBOUR), member(3)]).unwrap();
+        assert_eq!((joined.iter().map(|member| member.alias).collect::<Vec<_>>(), left), (vec![Alias(3)], vec![]));
+        assert!(accepted(&mut seat, &mut stats, TAG, &update(3)).is_empty(), "older than the last");
+
+        let other = atoll::Member { alias: NEIGHBOUR, name: "0xcc".to_owned() };
+        let Changes { joined, left } = seat.refresh(vec![member(OWN), other]).unwrap();
+        assert_eq!((joined.len(), left.len()), (1, 2));
+        assert_eq!(accepted(&mut seat, &mut stats, TAG, &update(3)), [3], "another sender");
     }
 
     #[test]

@@ -1,7 +1,10 @@
-//! UDP sockets under the two QUIC stacks: wtransport's and our own.
+//! What connections are made from: UDP sockets under the two QUIC stacks (wtransport's and our own), or TCP.
 
 use crate::closed::http3_code;
-use crate::target::{Options, Way};
+use crate::error::ConnectError;
+use crate::options::Options;
+use crate::raw::websocket::WebSocketDoor;
+use crate::target::{Target, Way};
 use crate::tls::quic_client;
 use quinn::{ClientConfig, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
 use std::fmt;
@@ -17,24 +20,36 @@ const DATAGRAM_SEND_BUFFER: usize = 16 * 1024;
 /// Bytes of datagrams that may wait to be read: some ticks of a large island.
 const DATAGRAM_RECEIVE_BUFFER: usize = 512 * 1024;
 
-/// Streams the edge may open: HTTP/3 needs three, the protocol none.
-const STREAMS_OF_THE_EDGE: u32 = 8;
+/// Streams the edge may have open: HTTP/3 needs three, the ordered messages one, the rest are for large ones.
+const STREAMS_OF_THE_EDGE: u32 = 12;
 
-/// A UDP socket under one of the two QUIC stacks; clones are the same socket.
+/// Bytes of streams that may wait to be read: some large messages.
+const STREAM_RECEIVE_BUFFER: u32 = 4 * 1024 * 1024;
+
+/// A UDP socket under one of the two QUIC stacks, or what WebSockets are opened from; clones are the same.
 #[derive(Clone)]
 pub(crate) enum Socket {
     WebTransport(Arc<wtransport::Endpoint<endpoint_side::Client>>),
     Quic(quinn::Endpoint),
+    Tcp(WebSocketDoor),
 }
 
 impl Socket {
-    /// A socket for reaching `remote` by `way`.
-    pub(crate) fn open(way: Way, remote: SocketAddr, config: ClientConfig) -> io::Result<Self> {
+    /// A socket for reaching `remote`, to which `target` leads.
+    ///
+    /// # Errors
+    /// [`ConnectError::Socket`] or [`ConnectError::Setup`].
+    pub(crate) fn open(target: &Target, remote: SocketAddr, options: &Options) -> Result<Self, ConnectError> {
         let local = SocketAddr::new(any_address(remote), 0);
-        match way {
-            Way::WebTransport => webtransport_socket(local, remote, config),
-            Way::Quic => quic_socket(local, config),
+        let config = |alpn| client_config(options, alpn).map_err(ConnectError::Setup);
+        match target.way {
+            Way::WebTransport => webtransport_socket(local, remote, config(wtransport::tls::WEBTRANSPORT_ALPN)?),
+            Way::Quic => quic_socket(local, config(b"atoll/1")?),
+            Way::WebSocket => {
+                return WebSocketDoor::new(target, options).map(Self::Tcp).map_err(ConnectError::Setup);
+            }
         }
+        .map_err(ConnectError::Socket)
     }
 
     /// Closes every connection of this socket by code 0, and waits until the edge had a chance to hear it.
@@ -49,17 +64,19 @@ impl Socket {
                 endpoint.close(VarInt::from_u32(0), b"");
                 endpoint.wait_idle().await;
             }
+            Self::Tcp(door) => door.close().await,
         }
     }
 }
 
 /// What both stacks are configured with, or why that cannot be.
-pub(crate) fn client_config(options: &Options, alpn: &[u8]) -> Result<ClientConfig, String> {
+fn client_config(options: &Options, alpn: &[u8]) -> Result<ClientConfig, String> {
     let idle = options.idle_timeout.try_into().map_err(|_| "the idle timeout is too long")?;
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(options.idle_timeout / 3))
+        .receive_window(STREAM_RECEIVE_BUFFER.into())
         .max_concurrent_uni_streams(STREAMS_OF_THE_EDGE.into())
         .max_concurrent_bidi_streams(0_u32.into())
         .datagram_send_buffer_size(DATAGRAM_SEND_BUFFER)
@@ -72,8 +89,9 @@ pub(crate) fn client_config(options: &Options, alpn: &[u8]) -> Result<ClientConf
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let local = match self {
-            Self::WebTransport(endpoint) => endpoint.local_addr(),
-            Self::Quic(endpoint) => endpoint.local_addr(),
+            Self::WebTransport(endpoint) => endpoint.local_addr().ok(),
+            Self::Quic(endpoint) => endpoint.local_addr().ok(),
+            Self::Tcp(_) => None,
         };
         f.debug_tuple("Socket").field(&local).finish()
     }

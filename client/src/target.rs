@@ -4,7 +4,6 @@ use rustls::RootCertStore;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 use url::Url;
 
 /// A way into an edge.
@@ -14,6 +13,8 @@ pub enum Way {
     WebTransport,
     /// Raw QUIC with ALPN `atoll/1`.
     Quic,
+    /// WebSocket on the HTTP port, where UDP is blocked.
+    WebSocket,
 }
 
 impl fmt::Display for Way {
@@ -21,6 +22,7 @@ impl fmt::Display for Way {
         f.write_str(match self {
             Self::WebTransport => "webtransport",
             Self::Quic => "quic",
+            Self::WebSocket => "websocket",
         })
     }
 }
@@ -30,7 +32,7 @@ impl fmt::Display for Way {
 pub struct Target {
     /// The way in.
     pub way: Way,
-    /// `https://<host>:<port>/<path>`; raw QUIC uses the host and the port only.
+    /// `https://<host>:<port>/<path>`; raw QUIC uses the host and the port only. For WebSocket `ws:` or `wss:`.
     pub url: Url,
 }
 
@@ -40,26 +42,37 @@ pub enum TargetError {
     /// It is no URL.
     #[error("not a URL: {0}")]
     Url(#[from] url::ParseError),
-    /// Its scheme is not `https`.
-    #[error("the scheme is {0}, not https")]
+    /// Its scheme is not `https` (for a WebSocket: none of `ws`, `wss`, `http`, `https`).
+    #[error("the scheme {0} leads nowhere")]
     Scheme(String),
 }
 
 impl Target {
     /// Reads `https://<host>:<port>[/<path>]`, or `<host>:<port>` alone; without a path it is `/atoll`.
     ///
+    /// For a WebSocket it is `ws:` or `wss:` (`http:` and `https:` mean the same), `wss:` when there is none, and
+    /// the path is `/atoll/ws`.
+    ///
     /// # Errors
     /// A [`TargetError`] when the text is no URL or has another scheme.
     pub fn parse(text: &str, way: Way) -> Result<Self, TargetError> {
-        let mut url = match text.contains("://") {
-            true => Url::parse(text)?,
-            false => Url::parse(&format!("https://{text}"))?,
+        let mut text = match text.contains("://") {
+            true => text.to_owned(),
+            false => format!("https://{text}"),
         };
-        if url.scheme() != "https" {
-            return Err(TargetError::Scheme(url.scheme().to_owned()));
-        }
+        let scheme = text.split("://").next().unwrap_or_default().to_ascii_lowercase();
+        let path = match (way, scheme.as_str()) {
+            (Way::WebTransport | Way::Quic, "https") => "/atoll",
+            (Way::WebSocket, "ws" | "wss") => "/atoll/ws",
+            (Way::WebSocket, "http" | "https") => {
+                text.replace_range(..4, "ws");
+                "/atoll/ws"
+            }
+            _ => return Err(TargetError::Scheme(scheme)),
+        };
+        let mut url = Url::parse(&text)?;
         if url.path() == "/" {
-            url.set_path("/atoll");
+            url.set_path(path);
         }
         Ok(Self { way, url })
     }
@@ -78,6 +91,14 @@ impl Target {
     /// A [`TargetError`] when the text is no URL or has another scheme.
     pub fn quic(text: &str) -> Result<Self, TargetError> {
         Self::parse(text, Way::Quic)
+    }
+
+    /// The WebSocket at this URL; see [`Target::parse`].
+    ///
+    /// # Errors
+    /// A [`TargetError`] when the text is no URL or has another scheme.
+    pub fn websocket(text: &str) -> Result<Self, TargetError> {
+        Self::parse(text, Way::WebSocket)
     }
 
     /// The host name or address, without brackets: what the certificate is checked for.
@@ -124,39 +145,6 @@ impl FromStr for CertificateDigest {
     }
 }
 
-/// How a client behaves, beyond where it goes.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Which certificate is believed.
-    pub trust: Trust,
-    /// How long connecting and logging in may take together.
-    pub connect_timeout: Duration,
-    /// How long after the last sign of life a connection counts as lost. Keep-alives go out at a third of it.
-    pub idle_timeout: Duration,
-    /// How many received packets wait for [`next_event`](crate::Client::next_event) before the oldest are dropped.
-    pub packet_queue: usize,
-    /// The WebTransport subprotocols offered, best first; none is taken as `atoll.1`.
-    pub subprotocols: Vec<String>,
-}
-
-impl Options {
-    /// The defaults: 10 s to log in, 15 s idle, 1,024 packets, subprotocol `atoll.1`.
-    pub fn new(trust: Trust) -> Self {
-        Self {
-            trust,
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(15),
-            packet_queue: 1024,
-            subprotocols: vec!["atoll.1".to_owned()],
-        }
-    }
-
-    /// The defaults, believing the one certificate with this digest.
-    pub fn pinned(digest: CertificateDigest) -> Self {
-        Self::new(Trust::CertificateSha256(digest))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +157,20 @@ mod tests {
         assert_eq!((target.server_name(), target.port()), ("::1", 7443));
         let target = Target::webtransport("https://edge.example/elsewhere").unwrap();
         assert_eq!((target.url.path(), target.port()), ("/elsewhere", 443));
+    }
+
+    #[test]
+    fn websockets_have_schemes_of_their_own() {
+        for (text, url) in [
+            ("http://127.0.0.1:7480", "ws://127.0.0.1:7480/atoll/ws"),
+            ("https://edge.example", "wss://edge.example/atoll/ws"),
+            ("wss://edge.example/elsewhere", "wss://edge.example/elsewhere"),
+            ("edge.example:7480", "wss://edge.example:7480/atoll/ws"),
+        ] {
+            assert_eq!(Target::websocket(text).unwrap().url.as_str(), url);
+        }
+        assert_eq!(Target::websocket("ws://edge.example").unwrap().port(), 80);
+        assert!(matches!(Target::websocket("ftp://edge.example"), Err(TargetError::Scheme(_))));
     }
 
     #[test]

@@ -9,11 +9,19 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use std::sync::Arc;
 
-/// The TLS side of a QUIC client that offers `alpn` only. The process-wide default provider is neither used nor set.
+/// The TLS side of a QUIC client that offers `alpn` only.
 ///
 /// # Errors
 /// A text when the trusted roots or the provider cannot be used.
 pub(crate) fn quic_client(trust: &Trust, alpn: &[u8]) -> Result<QuicClientConfig, String> {
+    QuicClientConfig::try_from(client_tls(trust, alpn)?).map_err(|error| error.to_string())
+}
+
+/// A TLS client that offers `alpn` only. The process-wide default provider is neither used nor set.
+///
+/// # Errors
+/// A text when the trusted roots or the provider cannot be used.
+pub(crate) fn client_tls(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, String> {
     let provider = Arc::new(default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -26,7 +34,7 @@ pub(crate) fn quic_client(trust: &Trust, alpn: &[u8]) -> Result<QuicClientConfig
             .with_no_client_auth(),
     };
     config.alpn_protocols = vec![alpn.to_vec()];
-    QuicClientConfig::try_from(config).map_err(|error| error.to_string())
+    Ok(config)
 }
 
 /// Believes one certificate, whoever signed it; the handshake must still prove that the edge holds its key.
@@ -57,7 +65,7 @@ impl ServerCertVerifier for Pinned {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("QUIC has no TLS 1.2".to_owned()))
+        Err(Error::General("TLS 1.3 only".to_owned()))
     }
 
     fn verify_tls13_signature(

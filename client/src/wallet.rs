@@ -100,6 +100,11 @@ impl Wallet {
     }
 }
 
+/// The text that a signed fetch signs (ADR-44): method, path, milliseconds since 1970 and metadata, in lower case.
+pub fn signed_fetch_text(method: &str, path: &str, timestamp: u64, metadata: &str) -> String {
+    format!("{method}:{path}:{timestamp}:{metadata}").to_lowercase()
+}
+
 impl AuthLink {
     /// A link whose `payload` is signed by `key`.
     pub fn signed(kind: &str, payload: &str, key: &SigningKey) -> Self {

@@ -82,6 +82,7 @@ async fn a_login_shows_the_chain_the_path_and_the_subprotocol() {
             Way::WebTransport => {
                 assert_eq!(visitor.request, Some(("/atoll".to_owned(), vec!["atoll.1".to_owned()])));
             }
+            Way::WebSocket => unreachable!("not among the ways"),
         }
     }
 }
@@ -286,8 +287,8 @@ async fn the_raw_layer_sends_anything() {
             connection.send_bytes(&[0xff; 4]).await.unwrap();
             connection.send_datagram(Bytes::from_static(b"x")).unwrap();
             let (mut extra, _receive) = connection.transport.open_bi().await.unwrap();
-            extra.quic().write_all(b"extra").await.unwrap();
-            extra.quic().finish().unwrap();
+            extra.write_all(b"extra").await.unwrap();
+            extra.finish().unwrap();
             let error = connection.recv_frame().await.unwrap_err();
             assert_eq!(connection.closed().await.code(), Some(CloseCode::Malformed), "{way}");
             error

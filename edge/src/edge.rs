@@ -1,19 +1,27 @@
 //! One edge: a region and its doors.
 
+use crate::certificate::{Shown, look_after};
+use crate::config::{AllowedOrigins, Network, Public};
 use crate::host::SystemHost;
-use crate::http::{About, HttpDoor, HttpError};
-use crate::quic::{EndpointError, QuicDoor};
-use atoll_certs::{CertError, DevelopmentCertificate, Origin};
+use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
+use crate::native::{self, Door};
+use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
+use crate::ws;
+use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, Source, stored_secret};
 use atoll_core::Host;
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::auth::ServerName;
 use atoll_core::bus::LocalBus;
-use atoll_core::region::{Region, Settings};
+use atoll_core::region::{NativeOnly, Region, Settings};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
+use tokio::task::AbortHandle;
+
+/// How long the ends of sessions may take after the time that was announced to them, and then the ends of the doors.
+const CLOSE: Duration = Duration::from_secs(3);
 
 /// What an operator decides.
 #[derive(Debug, Clone)]
@@ -22,16 +30,34 @@ pub struct Options {
     pub server_name: ServerName,
     /// Where the QUIC doors listen (UDP). Port 0 takes a free one.
     pub quic: SocketAddr,
+    /// Whether the system may cut several UDP packets out of one buffer.
+    pub quic_gso: bool,
     /// Where HTTP listens (TCP). Port 0 takes a free one.
     pub http: SocketAddr,
-    /// Where the certificate is kept between starts.
+    /// Where the development certificate and the keys of QUIC are kept between starts.
     pub state_dir: PathBuf,
+    /// The operator's certificate; a development certificate when `None`.
+    pub certificate: Option<PemFiles>,
+    /// Where clients reach the doors.
+    pub public: Public,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Which web pages may open sessions.
+    pub allowed_origins: AllowedOrigins,
+    /// How long the seat of a lost connection is kept; zero for not at all.
+    pub resume_window: Duration,
+    /// Time between two batches of a room, zero for none; by its members when `None`.
+    pub room_tick: Option<Duration>,
     /// How peers are grouped.
     pub archipelago: ServiceSettings,
     /// Most sessions at a time.
     pub max_sessions: usize,
     /// Most members of one room.
     pub max_room_members: usize,
+    /// Most connections of one address that have not logged in yet.
+    pub pre_auth_per_ip: usize,
+    /// How long clients have between being told that the edge ends and the end.
+    pub shutdown_grace: Duration,
 }
 
 /// Why an edge did not start.
@@ -39,7 +65,10 @@ pub struct Options {
 pub enum StartError {
     /// No certificate to show.
     #[error(transparent)]
-    Certificate(#[from] CertError),
+    Certificate(#[from] KeepError),
+    /// The keys of QUIC could not be had.
+    #[error(transparent)]
+    Keys(#[from] CertError),
     /// The QUIC doors did not open.
     #[error(transparent)]
     Quic(#[from] EndpointError),
@@ -50,9 +79,14 @@ pub enum StartError {
 
 /// A running edge.
 pub struct Edge {
+    door: Door,
     quic: QuicDoor,
     http: HttpDoor,
-    certificate_sha256: String,
+    certificate: Shown,
+    buffers: UdpBuffers,
+    warnings: Vec<String>,
+    grace: Duration,
+    _keeping: Keeping,
 }
 
 impl Edge {
@@ -61,24 +95,45 @@ impl Edge {
     /// # Errors
     /// [`StartError`]; nothing stays open then.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let names = certificate_names(options.quic);
-        let certificate = DevelopmentCertificate::load_or_create(&options.state_dir, &names, SystemTime::now())?;
-        if let Origin::Renewed(why) = certificate.origin() {
-            tracing::warn!("the development certificate was renewed ({why:?}): its hash has changed");
-        }
-        let certificate_sha256 = certificate.sha256_hex();
+        // First of all the ports: a start that fails for them must not have renewed a certificate that another edge shows.
+        let quic_socket = QuicSocket::bind(options.quic)?;
+        let http_socket = HttpSocket::bind(options.http).await?;
+        let addresses =
+            Addresses { http: http_socket.address(), quic: quic_socket.address(), public: options.public.clone() };
+        let mut warnings = addresses.warnings();
+        let source = match &options.certificate {
+            Some(files) => Source::Files(files.clone()),
+            None => Source::Development { state_dir: options.state_dir.clone(), names: addresses.names() },
+        };
+        let (keeper, origin) = Keeper::open(source, SystemTime::now())?;
+        let certificate = Shown::new(keeper.current());
+        warnings.extend(certificate_warnings(&options, origin, &certificate.certificate()));
+        let buffers = quic_socket.buffers();
+        warnings.extend(buffers.warning());
+        let keys = stored_secret(&options.state_dir, "quic.keys")?;
 
         let host: Arc<dyn Host> = Arc::new(SystemHost::new());
         let region = Region::start(settings(&options), host, Arc::new(LocalBus::default()));
-        let quic = QuicDoor::open(options.quic, certificate.chain(), certificate.key(), region.clone())?;
+        let identity = Identity { certificate: certificate.resolver(), keys, gso: options.quic_gso };
+        let door = Door::new(region.clone(), native_settings(&options));
+        let quic = QuicDoor::open(quic_socket, identity, door.clone())?;
         let about = About {
             server_name: options.server_name,
-            quic: quic.address(),
-            certificate_sha256: certificate_sha256.clone(),
+            addresses,
             heartbeat_interval: region.settings().heartbeat_interval,
         };
-        let http = HttpDoor::open(options.http, about, region, quic.counters()).await?;
-        Ok(Self { quic, http, certificate_sha256 })
+        let http = HttpOptions {
+            about,
+            region,
+            native: door.clone(),
+            certificate: certificate.clone(),
+            trusted_proxies: options.trusted_proxies,
+            doors: ws::routes(door.clone()),
+        };
+        let http = HttpDoor::open(http_socket, http)?;
+        let keeping = tokio::spawn(look_after(keeper, certificate.clone()));
+        let (keeping, grace) = (Keeping(keeping.abort_handle()), options.shutdown_grace);
+        Ok(Self { door, quic, http, certificate, buffers, warnings, grace, _keeping: keeping })
     }
 
     /// Where QUIC listens.
@@ -91,16 +146,63 @@ impl Edge {
         self.http.address()
     }
 
-    /// SHA-256 of the DER certificate in lower-case hex.
-    pub fn certificate_sha256(&self) -> &str {
-        &self.certificate_sha256
+    /// The certificate that every door shows now. Another one takes its place in time.
+    pub fn certificate(&self) -> Arc<Certificate> {
+        self.certificate.certificate()
     }
 
-    /// Ends in order: not ready, no newcomers, every session told. Takes at most 9 seconds.
+    /// What the system granted for the UDP socket.
+    pub fn udp_buffers(&self) -> UdpBuffers {
+        self.buffers
+    }
+
+    /// What an operator should know, found at the start.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Ends in order: not ready, no newcomers, every session told and then ended. Takes at most 6 seconds more than
+    /// [`Options::shutdown_grace`].
     pub async fn close(self) {
         self.http.drain();
-        self.quic.close(Duration::from_secs(6)).await;
-        self.http.close(Duration::from_secs(3)).await;
+        self.quic.drain();
+        self.door.drain(self.grace).await;
+        if tokio::time::timeout(CLOSE, self.door.close()).await.is_err() {
+            tracing::warn!("sessions left after {CLOSE:?} were dropped");
+        }
+        tokio::join!(self.quic.close(CLOSE), self.http.close(CLOSE));
+    }
+}
+
+/// The task that looks after the certificate. It ends with this.
+struct Keeping(AbortHandle);
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn certificate_warnings(options: &Options, origin: Option<Origin>, certificate: &Certificate) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(Origin::Renewed(why)) = origin {
+        warnings.push(format!("the development certificate was renewed ({why}): its hash has changed"));
+    }
+    if !certificate.is_valid(SystemTime::now()) {
+        warnings.push("the certificate is not valid now: clients will refuse it".to_owned());
+    }
+    if let Some(files) = options.certificate.as_ref().filter(|files| files.key_is_exposed()) {
+        warnings.push(format!("others than its owner have access to the private key {}", files.key.display()));
+    }
+    warnings
+}
+
+fn native_settings(options: &Options) -> native::Settings {
+    native::Settings {
+        resume_window: options.resume_window,
+        pre_auth_per_ip: options.pre_auth_per_ip,
+        allowed_origins: options.allowed_origins.clone(),
+        ..native::Settings::default()
     }
 }
 
@@ -114,11 +216,7 @@ fn settings(options: &Options) -> Settings {
         max_verifications: cores * 2,
         heartbeat_interval: Duration::from_secs(1),
         archipelago: Some(options.archipelago.clone()),
+        tick: options.room_tick,
+        connection_strings: Arc::new(NativeOnly),
     }
-}
-
-/// What a development certificate is for, beyond the loopback names it always has.
-fn certificate_names(quic: SocketAddr) -> Vec<String> {
-    let ip = quic.ip();
-    if ip.is_unspecified() || ip.is_loopback() { Vec::new() } else { vec![ip.to_string()] }
 }

@@ -8,8 +8,11 @@
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod native;
 pub mod quic;
+pub mod ws;
 
+mod certificate;
 mod edge;
 mod host;
 

@@ -38,9 +38,10 @@ export async function startChromium() {
   return {
     /** Errors that pages threw or logged. */
     complaints,
-    /** Opens a tab. */
-    newTab: async (url) => {
+    /** Opens a tab; `prepare` is called with it before it goes anywhere. */
+    newTab: async (url, prepare = async () => undefined) => {
       const page = await context.newPage();
+      await prepare(page);
       page.on("pageerror", (error) => complaints.push(String(error)));
       page.on("console", (message) => {
         if (message.type() === "error") complaints.push(message.text());

@@ -100,8 +100,16 @@ impl Edge {
 
     /// A socket for clients of this edge.
     pub async fn endpoint(&self, way: Way) -> Endpoint {
-        let target = Target::parse(&self.quic, way).expect("the edge's own address");
+        let target = self.target(way);
         Endpoint::open(&target, &self.options()).await.expect("a socket")
+    }
+
+    fn target(&self, way: Way) -> Target {
+        let target = match way {
+            Way::WebSocket => Target::websocket(&self.http),
+            Way::WebTransport | Way::Quic => Target::parse(&self.quic, way),
+        };
+        target.expect("the edge's own address")
     }
 
     /// A logged-in peer with a wallet of its own.
@@ -112,7 +120,7 @@ impl Edge {
 
     /// A client logged in as `wallet`.
     pub async fn client_of(&self, wallet: &Wallet, way: Way) -> Client {
-        let target = Target::parse(&self.quic, way).expect("the edge's own address");
+        let target = self.target(way);
         Client::connect(&target, wallet, &self.options()).await.expect("a login")
     }
 

@@ -1,11 +1,11 @@
 //! A client that keeps track of its island, what clients send each other, and waiting until they hear it.
 
 use crate::within;
-use atoll_client::{Client, Event, Island, Packet, SendError};
+use atoll_client::{Client, Event, Island, Message, Packet, SendError};
 use atoll_proto::datagram::Sequence;
 use atoll_proto::rfc4;
 use bytes::Bytes;
-use prost::Message;
+use prost::Message as _;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -82,6 +82,19 @@ impl Peer {
         })
         .await;
         self.island().clone()
+    }
+
+    /// The next ordered or large message.
+    pub async fn message(&mut self) -> Message {
+        within("an ordered or large message", async {
+            loop {
+                match self.expect_event().await {
+                    Event::Ordered(message) | Event::Large(message) => return message,
+                    _ => {}
+                }
+            }
+        })
+        .await
     }
 
     /// The first packet that satisfies `wanted`, while `send` is tried ten times a second: datagrams may be lost.

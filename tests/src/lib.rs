@@ -5,6 +5,7 @@
 
 mod edge;
 mod hearing;
+pub mod proxy;
 
 pub use edge::{Edge, binary};
 pub use hearing::{Peer, chat, position};

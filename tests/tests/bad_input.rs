@@ -99,7 +99,7 @@ async fn broken_control_streams_close_with_their_code_and_are_counted() {
         assert_eq!(nobody.request_challenge("0xnobody").await.unwrap_err().code(), Some(CloseCode::Unauthorized));
     }
     for (name, expected) in [("malformed", 6), ("too_large", 2), ("unexpected_message", 6), ("unauthorized", 2)] {
-        let pointer = format!("/quic/closed/{name}");
+        let pointer = format!("/native/closed/{name}");
         eventually(name, || async { (count(&edge, &pointer).await == expected).then_some(()) }).await;
     }
 
@@ -163,7 +163,7 @@ async fn positions_that_are_no_place_are_reported_and_have_no_effect() {
         let next = within("an island", connection.recv()).await.unwrap();
         assert!(matches!(next, server_message::Message::IslandChanged(_)), "{next:?}");
     }
-    assert_eq!(count(&edge, "/quic/refused/ERROR_CODE_INVALID_POSITION").await, 10);
+    assert_eq!(count(&edge, "/native/refused/ERROR_CODE_INVALID_POSITION").await, 10);
     assert_eq!(count(&edge, "/region/heartbeats").await, 2);
 }
 
@@ -200,14 +200,11 @@ async fn bad_datagrams_are_dropped_counted_and_told() {
         assert_eq!(refused(&mut connection).await, (ErrorCode::MalformedDatagram, 1));
         connection.send_datagram(datagram(1, tag, &Bytes::from(vec![0; MAX_PAYLOAD + 1]))).unwrap();
         assert_eq!(refused(&mut connection).await, (ErrorCode::PayloadTooLarge, 1));
-        connection.send_datagram(datagram(2, tag, &Bytes::new())).unwrap();
-        assert_eq!(refused(&mut connection).await, (ErrorCode::Unsupported, 1));
-
         // Not the sender's fault, so only counted.
-        let before = count(&edge, "/quic/wrong_tag").await;
+        let before = count(&edge, "/native/wrong_tag").await;
         connection.send_datagram(datagram(1, Tag(tag.0 ^ 1), &Bytes::new())).unwrap();
         eventually("the count of wrong tags", || async {
-            (count(&edge, "/quic/wrong_tag").await == before + 1).then_some(())
+            (count(&edge, "/native/wrong_tag").await == before + 1).then_some(())
         })
         .await;
     }
@@ -225,10 +222,10 @@ async fn datagrams_of_a_foreign_webtransport_session_are_dropped_and_the_session
     for prefix in [1, 0x3f, 0x40, 0xff] {
         let mut foreign = vec![prefix; 8];
         foreign.extend_from_slice(&chat("not from this session"));
-        speaker.transport().quic().send_datagram(foreign.into()).unwrap();
+        speaker.transport().unwrap().quic().unwrap().send_datagram(foreign.into()).unwrap();
     }
     eventually("the count of foreign datagrams", || async {
-        (count(&edge, "/quic/foreign_datagrams").await == 4).then_some(())
+        (count(&edge, "/native/foreign_datagrams").await == 4).then_some(())
     })
     .await;
     let payload = position(1.0, 1.0, 1);
@@ -262,7 +259,7 @@ async fn an_unknown_alpn_ends_in_the_handshake() {
     let quinn::ConnectionError::ConnectionClosed(close) = refused else { panic!("{refused}") };
     assert_eq!(u64::from(close.error_code), 0x100 + 120);
     eventually("the count of failed handshakes", || async {
-        (count(&edge, "/quic/handshakes_failed").await == 1).then_some(())
+        (count(&edge, "/native/handshakes_failed").await == 1).then_some(())
     })
     .await;
 }
@@ -296,7 +293,7 @@ async fn who_never_logs_in_has_ten_seconds() {
     assert_eq!([a, b, c], [Some(CloseCode::LoginTimeout); 3]);
     let waited = started.elapsed();
     assert!((Duration::from_secs(9)..Duration::from_secs(15)).contains(&waited), "{waited:?}");
-    assert_eq!(count(&edge, "/quic/closed/login_timeout").await, 3);
+    assert_eq!(count(&edge, "/native/closed/login_timeout").await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,7 +312,7 @@ async fn a_flood_of_refused_items_is_counted_and_reported_once_a_second() {
     }
     assert_eq!(reported, FLOOD);
     assert!(reports <= 2 + started.elapsed().as_secs(), "{reports} reports");
-    assert_eq!(count(&edge, "/quic/refused/ERROR_CODE_INVALID_POSITION").await, u64::from(FLOOD));
+    assert_eq!(count(&edge, "/native/refused/ERROR_CODE_INVALID_POSITION").await, u64::from(FLOOD));
 }
 
 #[tokio::test(flavor = "multi_thread")]

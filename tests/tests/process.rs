@@ -43,7 +43,7 @@ async fn every_metric_is_documented_and_told_once() {
     peer.seated(1).await;
     let (code, page) = edge.get("/metrics").await;
     assert_eq!(code, 200);
-    for line in ["atoll_sessions 1", "atoll_seats 1", "atoll_logins_total 1", "atoll_quic_connections 1"] {
+    for line in ["atoll_sessions 1", "atoll_seats 1", "atoll_logins_total 1", "atoll_native_connections 1"] {
         assert!(page.lines().any(|told| told == line), "{line} is not in\n{page}");
     }
     let document = include_str!("../../docs/metrics.md");

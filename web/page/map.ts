@@ -13,6 +13,15 @@ export interface Scene {
 const METRES_ACROSS = 130;
 const PARCEL_METRES = 16;
 const AVATAR_RADIUS = 11;
+/** Pixels that a name takes, and that stay free beside it. */
+const NAME_HEIGHT = 14;
+const NAME_GAP = 6;
+
+interface Name {
+  standing: Standing;
+  text: string;
+  opacity: number;
+}
 
 /** The ground, from the lagoon up: an island is the union of its members' discs. */
 const GROUND: ReadonlyArray<readonly [metres: number, colour: string]> = [
@@ -62,13 +71,17 @@ export class WorldMap {
     context.fillRect(0, 0, width, height);
     if (scene.seated) this.#drawGround([scene.own, ...scene.others.filter((avatar) => avatar.leftAt === null)]);
     this.#drawParcels(width, height);
-    for (const avatar of scene.others) {
-      const fade = avatar.leftAt === null ? 1 : Math.max(0, 1 - (now - avatar.leftAt) / FADE_MS);
-      const colour = `hsl(${hue(avatar.address)} 75% 58%)`;
-      this.#drawAvatar(avatar, shortAddress(avatar.address), colour, fade);
-      if (now < avatar.saidUntil) this.#drawSpeech(avatar, avatar.said);
+    // Names last, the nearest first, and none across another one: a crowd stays readable.
+    const names: Name[] = [{ standing: scene.own, text: "you", opacity: 1 }];
+    const distance = ({ x, z }: Standing): number => Math.hypot(x - scene.own.x, z - scene.own.z);
+    for (const avatar of [...scene.others].sort((a, b) => distance(a) - distance(b))) {
+      const opacity = avatar.leftAt === null ? 1 : Math.max(0, 1 - (now - avatar.leftAt) / FADE_MS);
+      this.#drawAvatar(avatar, `hsl(${hue(avatar.address)} 75% 58%)`, opacity);
+      names.push({ standing: avatar, text: shortAddress(avatar.address), opacity });
     }
-    this.#drawAvatar(scene.own, "you", "#ffffff", 1);
+    this.#drawAvatar(scene.own, "#ffffff", 1);
+    this.#drawNames(names);
+    for (const avatar of scene.others) if (now < avatar.saidUntil) this.#drawSpeech(avatar, avatar.said);
     if (now < scene.own.saidUntil) this.#drawSpeech(scene.own, scene.own.said);
   }
 
@@ -113,7 +126,7 @@ export class WorldMap {
     context.stroke();
   }
 
-  #drawAvatar(standing: Standing, name: string, colour: string, opacity: number): void {
+  #drawAvatar(standing: Standing, colour: string, opacity: number): void {
     const context = this.#context;
     const [left, top] = this.#point(standing);
     context.globalAlpha = opacity;
@@ -135,12 +148,30 @@ export class WorldMap {
     context.lineWidth = 3;
     context.strokeStyle = "#10222e";
     context.stroke();
+    context.globalAlpha = 1;
+  }
+
+  #drawNames(names: Name[]): void {
+    const context = this.#context;
     context.font = "600 12px system-ui, sans-serif";
     context.textAlign = "center";
+    context.lineWidth = 3;
     context.strokeStyle = "rgb(16 34 46 / 75%)";
-    context.strokeText(name, left, top + AVATAR_RADIUS + 16);
     context.fillStyle = "#ffffff";
-    context.fillText(name, left, top + AVATAR_RADIUS + 16);
+    const drawn: Array<{ left: number; top: number; half: number }> = [];
+    for (const { standing, text, opacity } of names) {
+      const [left, above] = this.#point(standing);
+      const top = above + AVATAR_RADIUS + 16;
+      const half = context.measureText(text).width / 2;
+      const covers = drawn.some((other) => {
+        return Math.abs(other.top - top) < NAME_HEIGHT && Math.abs(other.left - left) < other.half + half + NAME_GAP;
+      });
+      if (covers) continue;
+      drawn.push({ left, top, half });
+      context.globalAlpha = opacity;
+      context.strokeText(text, left, top);
+      context.fillText(text, left, top);
+    }
     context.globalAlpha = 1;
   }
 

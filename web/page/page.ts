@@ -1,9 +1,10 @@
 // The page that an edge serves: puts one world on the screen and hands it to tests as `window.atoll`.
+import type { AtollClient, ConnectOptions, Stats, Way } from "../src/index.js";
 import { shortAddress, WorldMap } from "./map.js";
 import { freshKeys, identity } from "./wallet.js";
 import { World, type Line } from "./world.js";
 
-/** What tests and the curious find as `window.atoll`. Everything but the two functions is a copy of this moment. */
+/** What tests and the curious find as `window.atoll`. Everything but the client and the functions is a copy of this moment. */
 interface AtollPage {
   readonly address: string;
   readonly state: string;
@@ -17,7 +18,13 @@ interface AtollPage {
   readonly lines: Line[];
   readonly lastError: string | null;
   readonly closed: World["closed"];
-  readonly stats: World["stats"];
+  readonly stats: Readonly<Stats> | null;
+  /** What carries the session; `null` while there is no connection. */
+  readonly way: Way | null;
+  /** When the first login was over, in milliseconds since the page was opened. */
+  readonly connectedAt: number | null;
+  /** What is behind the page. */
+  readonly client: AtollClient | null;
   /** Walks there at 20 m/s, or `speed`; resolves to whether it arrived. */
   walkTo(x: number, z: number, speed?: number): Promise<boolean>;
   say(text: string): boolean;
@@ -33,7 +40,7 @@ const START_METRES = 16;
 const WALK_TO_SPEED = 20;
 const CLICK_SPEED = 10;
 
-const world = new World(location.origin, identity(freshKeys()), startPlace());
+const world = new World(location.origin, identity(freshKeys()), startPlace(), options());
 const map = new WorldMap(element("map", HTMLCanvasElement));
 
 window.atoll = {
@@ -68,7 +75,16 @@ window.atoll = {
     return world.closed;
   },
   get stats() {
-    return world.stats === null ? null : { ...world.stats };
+    return world.client === null ? null : { ...world.client.stats };
+  },
+  get way() {
+    return world.client?.way ?? null;
+  },
+  get connectedAt() {
+    return world.connectedAt;
+  },
+  get client() {
+    return world.client;
   },
   walkTo: (x, z, speed = WALK_TO_SPEED) => world.walker.walkTo(x, z, speed),
   say: (text) => world.say(text),
@@ -90,6 +106,12 @@ function startPlace(): { x: number; z: number } {
   return { x: read("x"), z: read("z") };
 }
 
+/** `?upgrade=<ms>`: how often the page tries WebTransport again while it is on the WebSocket. */
+function options(): Partial<ConnectOptions> {
+  const upgradeAfterMs = Number.parseInt(new URLSearchParams(location.search).get("upgrade") ?? "", 10);
+  return Number.isFinite(upgradeAfterMs) ? { upgradeAfterMs } : {};
+}
+
 function listen(): void {
   const input = element("say", HTMLInputElement);
   window.addEventListener("keydown", (event) => {
@@ -101,6 +123,8 @@ function listen(): void {
     if (!event.ctrlKey && !event.metaKey && !event.altKey && world.walker.press(event.code)) event.preventDefault();
   });
   window.addEventListener("keyup", (event) => world.walker.release(event.code));
+  // Else the edge would keep the seat, for a tab that may only have lost its network.
+  window.addEventListener("pagehide", () => world.client?.close("the page was left"));
   window.addEventListener("blur", () => world.walker.releaseAll());
   input.addEventListener("focus", () => world.walker.releaseAll());
   element("map", HTMLCanvasElement).addEventListener("click", (event) => {
@@ -125,6 +149,8 @@ function animate(): void {
 function show(): void {
   document.body.dataset["state"] = world.state;
   text("state", world.state);
+  text("way", world.client?.way ?? "–");
+  text("notice", world.notice);
   text("island", world.islandId ?? "–");
   text("members", String(world.members.length));
   text("tag", world.tag === null ? "–" : world.tag.toString(16).padStart(8, "0"));
@@ -144,10 +170,15 @@ function lineElement(line: Line): HTMLElement {
 
 let lastCounts = { received: 0, sent: 0, at: performance.now() };
 
+function counted(): { received: number; sent: number } {
+  const stats = world.client?.stats;
+  return { received: stats?.packetsReceived ?? 0, sent: stats?.datagramsSent ?? 0 };
+}
+
 function showRates(): void {
-  const counts = { received: world.stats?.packetsReceived ?? 0, sent: world.stats?.datagramsSent ?? 0, at: performance.now() };
+  const counts = { ...counted(), at: performance.now() };
   const seconds = (counts.at - lastCounts.at) / 1_000;
-  // A new session counts from 0.
+  // A new client counts from 0.
   const rate = (now: number, before: number): string => (Math.max(0, now - before) / seconds).toFixed(0);
   text("rates", `${rate(counts.received, lastCounts.received)} in, ${rate(counts.sent, lastCounts.sent)} out`);
   lastCounts = counts;

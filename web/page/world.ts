@@ -1,12 +1,12 @@
-// One person's stay in the region: connects, walks, hears, and connects again when that is advised.
-import { connect, ConnectError, Kind, rfc4, type AtollClient, type Closed, type Packet, type Stats } from "../src/index.js";
+// One person's stay in the region: connects, walks, hears and speaks. The client connects again by itself.
+import { connect, ConnectError, Kind, rfc4, SendError, type AtollClient, type Closed, type ConnectOptions } from "../src/index.js";
 import { Avatars } from "./avatars.js";
 import { shortAddress } from "./map.js";
 import type { Identity } from "./wallet.js";
 import { Walker } from "./walker.js";
 
 /** Where the connection stands. */
-export type ConnectionState = "connecting" | "waiting for an island" | "on an island" | "disconnected";
+export type ConnectionState = "connecting" | "waiting for an island" | "on an island" | "reconnecting" | "disconnected";
 
 /** What was heard of another member. */
 export interface Heard {
@@ -46,59 +46,60 @@ export class World {
   received: Record<string, Heard> = {};
   lastError: string | null = null;
   closed: Closed | null = null;
+  /** The client behind it all; `null` before the first login and after the end. */
+  client: AtollClient | null = null;
+  /** When the first login was over, in milliseconds since the page was opened. */
+  connectedAt: number | null = null;
+  /** What happened to the connection last, for people to read. */
+  notice = "";
   said = "";
   saidUntil = 0;
   changed: () => void = () => undefined;
 
   readonly #edge: string;
   readonly #identity: Identity;
-  #client: AtollClient | null = null;
+  readonly #options: Partial<ConnectOptions>;
   #index = 0;
   #lastUpdate = { x: Number.NaN, z: Number.NaN, at: Number.NEGATIVE_INFINITY };
   #lastMove = { x: Number.NaN, z: Number.NaN };
   #lastStep = performance.now();
 
-  constructor(edge: string, identity: Identity, start: { x: number; z: number }) {
+  constructor(edge: string, identity: Identity, start: { x: number; z: number }, options: Partial<ConnectOptions> = {}) {
     this.#edge = edge;
     this.#identity = identity;
+    this.#options = options;
     this.address = identity.address;
     this.walker = new Walker(start.x, start.z);
     setInterval(() => this.#step(), STEP_MS);
   }
 
-  /** Counters of the current session, or `null`. */
-  get stats(): Readonly<Stats> | null {
-    return this.#client?.stats ?? null;
-  }
-
-  /** Connects, and again after each end, as long as that is advised. */
+  /** Connects, until that works once or is hopeless, and stays until the session's end. */
   async stay(): Promise<void> {
     for (let wait = FIRST_RETRY_MS; ; wait = Math.min(wait * 2, LAST_RETRY_MS)) {
       this.#enter("connecting");
-      this.closed = null;
-      let hopeless = false;
       try {
-        const client = await connect(this.#edge, this.#identity);
-        wait = FIRST_RETRY_MS;
+        const client = await connect(this.#edge, { ...this.#options, ...this.#identity });
         this.closed = await this.#live(client);
         this.lastError = `closed: ${this.closed.name}${this.closed.reason === "" ? "" : ` (${this.closed.reason})`}`;
+        this.#leave();
+        return;
       } catch (error) {
         this.lastError = error instanceof Error ? error.message : String(error);
+        const hopeless = error instanceof ConnectError && error.kind === "unsupported";
         if (error instanceof ConnectError) this.closed = error.closed;
-        hopeless = error instanceof ConnectError && error.kind === "unsupported";
+        this.#leave();
+        if (hopeless || this.closed?.retry === "do not retry") return;
       }
-      this.#leave();
-      if (hopeless || this.closed?.retry === "do not retry") return;
       // Not all at once, after an edge that ended for everybody.
       await new Promise((resolve) => setTimeout(resolve, wait * (0.5 + Math.random())));
     }
   }
 
-  /** Says something to the island; answers whether that was possible. */
+  /** Says something to the island, of which none is lost; answers whether that was possible. */
   say(text: string): boolean {
-    if (this.#client === null || text === "") return false;
+    if (this.client === null || text === "") return false;
     try {
-      this.#client.sendEvent(rfc4.encodeChat({ message: text, timestamp: Date.now() }));
+      this.client.sendOrdered(rfc4.encodeChat({ message: text, timestamp: Date.now() }));
     } catch (error) {
       this.#fail(error);
       return false;
@@ -110,7 +111,9 @@ export class World {
   }
 
   #live(client: AtollClient): Promise<Closed> {
-    this.#client = client;
+    this.client = client;
+    this.connectedAt ??= performance.now();
+    this.closed = null;
     this.lastError = null;
     this.#enter("waiting for an island");
     client.on("island", (island) => {
@@ -125,7 +128,25 @@ export class World {
       this.#enter("on an island");
     });
     client.on("members", (change) => this.#setMembers(change.members.map((member) => member.name)));
-    client.on("packet", (packet) => this.#hear(packet));
+    client.on("packet", ({ address, payload, kind }) => this.#hear(address, payload, kind));
+    client.on("ordered", ({ address, payload }) => this.#hear(address, payload, null));
+    client.on("large", ({ address, payload }) => this.#hear(address, payload, null));
+    client.on("gap", ({ first, last }) => this.#notify(`${last - first + 1} messages were lost`));
+    client.on("disconnected", ({ name }) => {
+      this.#notify(`${name}; connecting again`);
+      this.#enter("reconnecting");
+    });
+    client.on("resumed", () => {
+      this.#notify("resumed");
+      this.#enter(this.islandId === null ? "waiting for an island" : "on an island");
+    });
+    client.on("restarted", () => {
+      this.#notify("connected anew");
+      this.#forgetIsland();
+      this.#enter("waiting for an island");
+    });
+    client.on("wayChanged", ({ to }) => this.#notify(`moved to ${to}`));
+    client.on("draining", ({ closeInMs }) => this.#notify(`the edge ends in ${(closeInMs / 1_000).toFixed(1)} s`));
     client.on("error", (refusal) => {
       this.lastError = `${refusal.name}: ${refusal.reason} (${refusal.count})`;
       this.changed();
@@ -135,15 +156,24 @@ export class World {
   }
 
   #leave(): void {
-    this.#client = null;
+    this.client = null;
+    this.#forgetIsland();
+    this.#enter("disconnected");
+  }
+
+  #forgetIsland(): void {
     this.islandId = null;
     this.tag = null;
     this.#setMembers([]);
-    this.#enter("disconnected");
   }
 
   #enter(state: ConnectionState): void {
     this.state = state;
+    this.changed();
+  }
+
+  #notify(notice: string): void {
+    this.notice = notice;
     this.changed();
   }
 
@@ -153,7 +183,8 @@ export class World {
     this.changed();
   }
 
-  #hear({ address, kind, payload }: Packet): void {
+  /** Takes a packet; `kind` is `null` for one that came on a lane. */
+  #hear(address: string, payload: Uint8Array, kind: Kind | null): void {
     let packet: rfc4.Packet;
     try {
       packet = rfc4.decodePacket(payload);
@@ -188,11 +219,11 @@ export class World {
     const now = performance.now();
     this.walker.step((now - this.#lastStep) / 1_000);
     this.#lastStep = now;
-    if (this.#client === null) return;
+    if (this.client === null) return;
     const { x, z } = this.walker;
     try {
       if (x !== this.#lastMove.x || z !== this.#lastMove.z) {
-        this.#client.move({ x, y: 0, z });
+        this.client.move({ x, y: 0, z });
         this.#lastMove = { x, z };
       }
       if (this.islandId !== null) this.#update(x, z, now);
@@ -206,7 +237,7 @@ export class World {
     // Half a step early is on time: timers are late, and the rate should not halve.
     if (now - this.#lastUpdate.at < (still ? REPEAT_MS : UPDATE_MS) - STEP_MS / 2) return;
     const half = this.walker.heading / 2;
-    this.#client?.sendUpdate(
+    this.client?.sendUpdate(
       rfc4.encodePosition({
         index: ++this.#index,
         positionX: x,
@@ -222,6 +253,8 @@ export class World {
   }
 
   #fail(error: unknown): void {
+    // Between two islands, or after the end: that is told elsewhere.
+    if (error instanceof SendError && (error.kind === "not_seated" || error.kind === "closed")) return;
     this.lastError = error instanceof Error ? error.message : String(error);
     this.changed();
   }

@@ -1,92 +1,58 @@
-// A logged-in session: heartbeats go out, islands and the packets of their members come in.
+// A logged-in session: heartbeats go out, islands and what their members send come in, over one connection after another.
+import type { Carrier, Receiver, Way } from "./carrier.js";
 import { CLOSED, describeClose, KICKED, MALFORMED, type Closed } from "./close.js";
-import { decodeDown, encodeUp, Kind } from "./datagram.js";
+import { decodeDown, encodeUp, Kind, UP_HEADER_BYTES } from "./datagram.js";
 import { Emitter } from "./emitter.js";
 import { ERROR_CODES, SendError } from "./errors.js";
-import { FrameError } from "./framing.js";
-import type { Limits, Member, Position, ServerMessage } from "./messages.js";
-import { Room, type Packet } from "./room.js";
-import type { Stats } from "./stats.js";
-import { closing, closingSoon, type ControlStream, type DatagramChannel } from "./transport.js";
+import type { ClientEvents, Island } from "./events.js";
+import { Keeper, type ConnectionMaker } from "./keeper.js";
+import { MAX_LARGE_BYTES, MAX_ORDERED_BYTES } from "./lane-streams.js";
+import type { Connection } from "./login.js";
+import { decodeServerMessage, encodeClientMessage, type Limits, type Position, type ServerMessage } from "./messages.js";
+import { Room } from "./room.js";
+import { SessionLanes, type Lane } from "./session-lanes.js";
+import { newStats, type Stats } from "./stats.js";
+import { onWake } from "./wake.js";
 
-/** The island a client is in. */
-export interface Island {
-  id: string;
-  /** Island it came from, as archipelago tells it. */
-  fromId: string | null;
-  /** Names this incarnation of the island's room. */
-  tag: number;
-  /** The client's own alias. */
-  alias: number;
-  /** Everybody seated, the client included. */
-  members: Member[];
-  /** Where everybody stood when the island was announced, by address. */
-  positions: ReadonlyMap<string, Position>;
+/** How a client stays connected. */
+export interface StayOptions {
+  reconnect?: boolean;
+  upgradeAfterMs?: number;
 }
 
-/** Who came and went. */
-export interface MembersChange {
-  joined: Member[];
-  left: Member[];
-  /** Everybody seated now, the client included. */
-  members: Member[];
-}
-
-/** Something the edge refused; the session goes on. */
-export interface Refusal {
-  code: number;
-  /** The code's name in `ErrorCode`, without its prefix. */
-  name: string;
-  reason: string;
-  /** How often since the last report. */
-  count: number;
-}
-
-/** What a client tells its listeners. */
-export interface ClientEvents {
-  /** The client was seated in another island. */
-  island: Island;
-  /** Others took or left a seat in it. */
-  members: MembersChange;
-  /** Another member sent something. */
-  packet: Packet;
-  /** The edge refused something. */
-  error: Refusal;
-  /** The session ended: the last event. */
-  closed: Closed;
-}
-
-/** What `connect` hands over after the login. */
-export interface Session {
-  transport: WebTransport;
-  control: ControlStream;
-  datagrams: DatagramChannel;
-  address: string;
-  limits: Limits;
-  stats: Stats;
-}
-
-const UP_HEADER_BYTES = 7;
 /** No place is further from the origin, in metres. */
 const FURTHEST_METRES = 1_000_000;
 /** However often `move` is called, heartbeats keep this distance. */
 const HEARTBEAT_GAP_MS = 250;
+const UPGRADE_AFTER_MS = 30_000;
+/** What an edge takes that does not say. */
+const DEFAULT_LIMITS: Readonly<Limits> = {
+  maxMessageBytes: 65_536,
+  maxPayloadBytes: 1_100,
+  heartbeatIntervalMs: 1_000,
+  maxOrderedBytes: MAX_ORDERED_BYTES,
+  maxLargeBytes: MAX_LARGE_BYTES,
+};
+const NOTHING = { ordered: 0, large: 0, largeBeyond: [] };
 
 /** A logged-in client. `connect` makes one. */
 export class AtollClient {
   /** The peer's id: its address, lower-case. */
   readonly address: string;
-  /** What the edge accepts. */
-  readonly limits: Readonly<Limits>;
   /** Counters; the object is live. */
   readonly stats: Readonly<Stats>;
-  /** Resolves when the session has ended. Never rejects. */
+  /** Resolves when the session has ended and no other connection is tried. Never rejects. */
   readonly closed: Promise<Closed>;
 
-  readonly #session: Session;
-  readonly #stats: Stats;
+  readonly #stats = newStats();
   readonly #emitter = new Emitter<ClientEvents>();
-  readonly #heartbeat: ReturnType<typeof setInterval>;
+  readonly #keeper: Keeper;
+  readonly #stopWaking: () => void;
+  #carrier: Carrier | null;
+  #way: Way;
+  #limits: Limits;
+  #lanes: SessionLanes;
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
   #pendingHeartbeat: ReturnType<typeof setTimeout> | undefined;
   #lastHeartbeat = Number.NEGATIVE_INFINITY;
   #position: Position | null = null;
@@ -98,16 +64,27 @@ export class AtollClient {
   #resolveClosed!: (closed: Closed) => void;
 
   /** @internal */
-  constructor(session: Session) {
-    this.#session = session;
-    this.#stats = session.stats;
-    this.address = session.address;
-    this.limits = session.limits;
-    this.stats = session.stats;
+  constructor(connection: Connection, maker: ConnectionMaker, options: StayOptions) {
+    this.address = connection.welcome.peerId;
+    this.stats = this.#stats;
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
-    this.#heartbeat = setInterval(() => this.#beat(), session.limits.heartbeatIntervalMs);
+    this.#carrier = connection.carrier;
+    this.#way = connection.carrier.way;
+    this.#limits = withDefaults(connection.welcome.limits);
+    this.#lanes = this.#newLanes();
+    const hooks = {
+      adopt: (next: Connection) => this.#adopt(next),
+      lost: (closed: Closed) => this.#lost(closed),
+      ended: (closed: Closed) => this.#finish(closed),
+      // The edge says why before it closes; a connection that is lost in between must not hide it.
+      explain: (closed: Closed) => (this.#kicked && closed.code === null ? describeClose(KICKED, closed.reason) : closed),
+      received: () => this.#lanes.received,
+    };
+    const { reconnect = true, upgradeAfterMs = UPGRADE_AFTER_MS } = options;
+    this.#keeper = new Keeper(maker, hooks, { reconnect, upgradeAfterMs });
+    this.#stopWaking = onWake(() => this.#keeper.nudge());
     // Not before whoever awaits `connect` could add listeners.
-    setTimeout(() => this.#run(), 0);
+    setTimeout(() => this.#keeper.start(connection), 0);
   }
 
   /** Listens to an event; the answer is a function that stops it. */
@@ -115,10 +92,25 @@ export class AtollClient {
     return this.#emitter.on(name, listener);
   }
 
-  /** The island the client is in, or `null`. */
+  /** The island the client is in, or `null`. Stays while the connection is lost. */
   get island(): Island | null {
     if (this.#island === null || this.#room === null) return null;
     return { ...this.#island, members: this.#room.members };
+  }
+
+  /** What the edge accepts. */
+  get limits(): Readonly<Limits> {
+    return this.#limits;
+  }
+
+  /** What carries the session, or `null` while the connection is lost. */
+  get way(): Way | null {
+    return this.#carrier?.way ?? null;
+  }
+
+  /** Ordered and large messages that the edge has not acknowledged. */
+  get unacknowledged(): Record<Lane, number> {
+    return this.#lanes.unacknowledged;
   }
 
   /**
@@ -138,37 +130,62 @@ export class AtollClient {
   }
 
   /**
-   * Sends a state of which the latest counts (rfc4 position or movement).
+   * Sends a state of which the latest counts (rfc4 position or movement). Dropped while the connection is lost.
    * Throws `SendError` of kind `not_seated`, `payload_too_large` or `closed`.
    */
   sendUpdate(payload: Uint8Array): void {
-    this.#send(Kind.Update, payload);
+    this.#sendDatagram(Kind.Update, payload);
   }
 
-  /** Sends anything else: every one is passed on, in no promised order. Throws as `sendUpdate` does. */
+  /** Sends anything else: every one is passed on, in no promised order. Drops and throws as `sendUpdate` does. */
   sendEvent(payload: Uint8Array): void {
-    this.#send(Kind.Event, payload);
+    this.#sendDatagram(Kind.Event, payload);
   }
 
-  /** Ends the session. */
+  /** Sends a frame of speech: passed on at once or never, at most 64 a second. Drops and throws as `sendUpdate` does. */
+  sendVoice(payload: Uint8Array): void {
+    this.#sendDatagram(Kind.Voice, payload);
+  }
+
+  /**
+   * Sends a message of which none is lost, in the order sent, also while the connection is lost: then it waits, at most
+   * 60 s. Throws `SendError` of kind `not_seated`, `payload_too_large`, `full` or `closed`.
+   */
+  sendOrdered(payload: Uint8Array): void {
+    this.#sendOnLane("ordered", payload, this.#limits.maxOrderedBytes);
+  }
+
+  /** Sends a message that is too large to be ordered: none is lost, no order is promised. Throws as `sendOrdered` does. */
+  sendLarge(payload: Uint8Array): void {
+    this.#sendOnLane("large", payload, this.#limits.maxLargeBytes);
+  }
+
+  /** Ends the session. What is not acknowledged may be lost. */
   close(reason = ""): void {
     this.#finish(describeClose(CLOSED, reason));
   }
 
-  #send(kind: Kind, payload: Uint8Array): void {
-    this.#assertOpen();
-    if (this.#room === null) throw new SendError("not_seated", "the client is in no island yet");
-    const limit = Math.min(this.limits.maxPayloadBytes, this.#session.datagrams.maxBytes - UP_HEADER_BYTES);
-    if (payload.length > limit) {
-      throw new SendError("payload_too_large", `${payload.length} bytes; at most ${limit} are taken`);
-    }
+  #sendDatagram(kind: Kind, payload: Uint8Array): void {
+    const room = this.#seated();
+    const size = Math.min(this.#limits.maxPayloadBytes, (this.#carrier?.maxDatagramBytes ?? Infinity) - UP_HEADER_BYTES);
+    assertSize(payload, size);
     const sequence = this.#sequence;
     this.#sequence = (sequence + 1) & 0xffff;
-    if (this.#session.datagrams.send(encodeUp({ kind, tag: this.#room.tag, sequence, payload }))) {
-      this.#stats.datagramsSent++;
-    } else {
-      this.#stats.droppedUnsent++;
-    }
+    const datagram = encodeUp({ kind, tag: room.tag, sequence, payload });
+    if (this.#carrier?.sendDatagram(datagram) === true) this.#stats.datagramsSent++;
+    else this.#stats.droppedUnsent++;
+  }
+
+  #sendOnLane(lane: Lane, payload: Uint8Array, limit: number): void {
+    const room = this.#seated();
+    assertSize(payload, limit);
+    this.#lanes.send(lane, room.tag, payload);
+  }
+
+  #seated(): Room {
+    this.#assertOpen();
+    if (this.#room === null) throw new SendError("not_seated", "the client is in no island yet");
+    return this.#room;
   }
 
   #assertOpen(): void {
@@ -178,46 +195,105 @@ export class AtollClient {
   #beat(): void {
     clearTimeout(this.#pendingHeartbeat);
     this.#pendingHeartbeat = undefined;
-    if (this.#position === null || this.#end !== null) return;
-    if (!this.#session.control.sendIfReady({ case: "heartbeat", position: this.#position })) return;
+    if (this.#position === null || this.#carrier === null || this.#carrier.isBehind) return;
+    this.#carrier.sendControl(encodeClientMessage({ case: "heartbeat", position: this.#position }));
     this.#lastHeartbeat = performance.now();
     this.#stats.heartbeatsSent++;
   }
 
-  #run(): void {
-    const closed = closing(this.#session.transport);
-    closed.then((end) => this.#finish(end));
-    void this.#session.datagrams.readAll((bytes) => this.#receive(bytes));
-    void this.#readControl(closed);
-  }
-
-  async #readControl(closed: Promise<Closed>): Promise<void> {
+  #adopt({ carrier, inbox, welcome }: Connection): void {
+    const isFirst = this.#stats.connections++ === 0;
+    const from = this.#way;
+    this.#carrier = carrier;
+    this.#way = carrier.way;
+    this.#limits = withDefaults(welcome.limits);
+    clearInterval(this.#heartbeat);
+    this.#heartbeat = setInterval(() => this.#beat(), this.#limits.heartbeatIntervalMs);
+    const { unacknowledged } = this.#lanes;
+    const isResumed = welcome.resumed !== null;
+    if (!isResumed && !isFirst) this.#beginAnew();
     try {
-      for await (const message of this.#session.control.messages) this.#handle(message);
-      this.#finish(await closingSoon(closed, "the edge ended the control stream"));
+      this.#lanes.attach(carrier, welcome.resumed ?? NOTHING);
+      this.#beat();
+      if (carrier.way !== from) this.#emitter.emit("wayChanged", { from, to: carrier.way });
+      if (isResumed) this.#emitter.emit("resumed", { way: carrier.way });
+      else if (!isFirst) this.#emitter.emit("restarted", { way: carrier.way, unacknowledged });
+      inbox.deliver(this.#receiver(carrier));
     } catch (error) {
-      if (error instanceof FrameError) this.#finish(describeClose(MALFORMED, error.message));
-      else this.#finish(await closingSoon(closed, "the control stream broke"));
+      carrier.close(MALFORMED, String(error));
     }
   }
 
-  #receive(bytes: Uint8Array): void {
-    if (this.#end !== null) return;
-    this.#stats.datagramsReceived++;
-    const datagram = decodeDown(bytes);
-    if (datagram === null) {
-      this.#stats.droppedMalformed++;
+  #beginAnew(): void {
+    this.#lanes.detach();
+    this.#lanes = this.#newLanes();
+    this.#room = null;
+    this.#island = null;
+  }
+
+  #lost(closed: Closed): void {
+    this.#carrier = null;
+    this.#lanes.detach();
+    this.#emitter.emit("disconnected", closed);
+  }
+
+  #newLanes(): SessionLanes {
+    return new SessionLanes({
+      ordered: ({ tag, sender, payload }) => {
+        this.#stats.orderedReceived++;
+        this.#emitter.emit("ordered", { address: sender?.name ?? "", tag, payload });
+      },
+      large: ({ tag, sender }, payload) => {
+        this.#stats.largeReceived++;
+        this.#emitter.emit("large", { address: sender?.name ?? "", tag, payload });
+      },
+      gap: (lane, gap) => this.#emitter.emit("gap", { lane, ...gap }),
+      repeated: () => void this.#stats.repeated++,
+    });
+  }
+
+  /** Takes what this connection brings, as long as it is the current one. Throws for what ends it. */
+  #receiver(carrier: Carrier): Receiver {
+    const current = <Args extends unknown[]>(take: (...args: Args) => void) => {
+      return (...args: Args): void => {
+        if (this.#carrier === carrier) take(...args);
+      };
+    };
+    return {
+      control: current((bytes: Uint8Array) => this.#receiveControl(bytes)),
+      ordered: current((frame: Uint8Array) => this.#lanes.takeOrdered(frame)),
+      large: current((item: Parameters<Receiver["large"]>[0]) => this.#lanes.takeLarge(item)),
+      datagram: current((bytes: Uint8Array) => this.#receiveDatagram(bytes)),
+    };
+  }
+
+  #receiveControl(bytes: Uint8Array): void {
+    let message: ServerMessage;
+    try {
+      message = decodeServerMessage(bytes);
+    } catch {
+      this.#stats.droppedMessages++;
       return;
     }
+    this.#stats.messagesReceived++;
+    this.#handle(message);
+  }
+
+  #receiveDatagram(bytes: Uint8Array): void {
+    this.#stats.datagramsReceived++;
+    const datagram = decodeDown(bytes);
+    if (datagram === null || !datagram.whole) this.#stats.droppedMalformed++;
+    if (datagram === null) return;
     if (this.#room === null) {
       this.#stats.droppedUnknownTag++;
       return;
     }
-    for (const packet of this.#room.receive(datagram, this.#stats)) this.#emitter.emit("packet", packet);
+    for (const packet of this.#room.receive(datagram, this.#stats)) {
+      this.#emitter.emit(packet.kind === Kind.Voice ? "voice" : "packet", packet);
+    }
   }
 
   #handle(message: ServerMessage): void {
-    if (this.#end !== null) return;
     switch (message.case) {
       case "islandChanged":
         this.#changeIsland(message);
@@ -233,6 +309,12 @@ export class AtollClient {
         this.#emitter.emit("error", { code, name: ERROR_CODES[code] ?? "UNKNOWN", reason, count });
         return;
       }
+      case "draining":
+        this.#emitter.emit("draining", { closeInMs: message.closeInMs });
+        return;
+      case "received":
+        this.#lanes.acknowledge(message.received);
+        return;
       default:
         // A later version's, or out of order: nothing depends on it.
         this.#stats.droppedMessages++;
@@ -241,9 +323,18 @@ export class AtollClient {
 
   #changeIsland(message: Extract<ServerMessage, { case: "islandChanged" }>): void {
     const { island, tag, alias } = message;
-    this.#room = new Room(tag, alias, message.members);
+    const before = this.#room?.tag === tag && this.#room.alias === alias ? this.#room : null;
     this.#island = { id: island.islandId, fromId: island.fromIslandId, tag, alias, positions: island.peers };
-    this.#emitter.emit("island", { ...this.#island, members: this.#room.members });
+    if (before === null) {
+      this.#room = new Room(tag, alias, message.members);
+      this.#emitter.emit("island", { ...this.#island, members: this.#room.members });
+      return;
+    }
+    // The same seat after a resume: only who came and went meanwhile is news.
+    const change = before.replace(message.members);
+    if (change.joined.length + change.left.length > 0) {
+      this.#emitter.emit("members", { ...change, members: before.members });
+    }
   }
 
   #changeMembers(message: Extract<ServerMessage, { case: "membersChanged" }>): void {
@@ -257,18 +348,28 @@ export class AtollClient {
 
   #finish(end: Closed): void {
     if (this.#end !== null) return;
-    // The edge says why before it closes; a connection that is lost in between must not hide it.
-    this.#end = this.#kicked && end.code === null ? describeClose(KICKED, end.reason) : end;
+    this.#end = end;
+    this.#stopWaking();
     clearInterval(this.#heartbeat);
     clearTimeout(this.#pendingHeartbeat);
+    this.#lanes.detach();
+    this.#keeper.end(end);
+    this.#carrier?.close(end.code ?? CLOSED, end.reason);
+    this.#carrier = null;
     this.#room = null;
     this.#island = null;
-    try {
-      this.#session.transport.close({ closeCode: end.code ?? CLOSED, reason: end.reason });
-    } catch {
-      // It was closed already.
-    }
-    this.#resolveClosed(this.#end);
-    this.#emitter.emit("closed", this.#end);
+    this.#resolveClosed(end);
+    this.#emitter.emit("closed", end);
   }
+}
+
+function assertSize(payload: Uint8Array, limit: number): void {
+  if (payload.length > limit) {
+    throw new SendError("payload_too_large", `${payload.length} bytes; at most ${limit} are taken`);
+  }
+}
+
+function withDefaults(limits: Limits): Limits {
+  const said = Object.entries(limits).filter(([, limit]) => limit > 0);
+  return { ...DEFAULT_LIMITS, ...Object.fromEntries(said) };
 }

@@ -20,8 +20,18 @@ export const CLOSED = 0;
 export const KICKED = 4002;
 /** No welcome in time. */
 export const LOGIN_TIMEOUT = 4003;
+/** None of the offered subprotocols is known, or there are no datagrams. */
+export const UNSUPPORTED_PROTOCOL = 4005;
 /** A frame or message that cannot be read. */
 export const MALFORMED = 4006;
+/** A message out of order: what an edge says that does not know a form of login. */
+export const UNEXPECTED_MESSAGE = 4008;
+/** The auth chain was refused. */
+export const UNAUTHORIZED = 4009;
+/** The client does not read its control stream. Its session can be resumed. */
+export const TOO_SLOW = 4010;
+/** The session goes on over another connection. */
+export const RESUMED = 4013;
 
 const CODES: Readonly<Record<number, readonly [name: string, retry: Retry]>> = {
   [CLOSED]: ["closed", "do not retry"],
@@ -30,14 +40,15 @@ const CODES: Readonly<Record<number, readonly [name: string, retry: Retry]>> = {
   [KICKED]: ["kicked", "do not retry"],
   [LOGIN_TIMEOUT]: ["login_timeout", "retry"],
   4004: ["not_found", "do not retry"],
-  4005: ["unsupported_protocol", "do not retry"],
+  [UNSUPPORTED_PROTOCOL]: ["unsupported_protocol", "do not retry"],
   [MALFORMED]: ["malformed", "do not retry"],
   4007: ["too_large", "do not retry"],
-  4008: ["unexpected_message", "do not retry"],
-  4009: ["unauthorized", "do not retry"],
-  4010: ["too_slow", "retry"],
+  [UNEXPECTED_MESSAGE]: ["unexpected_message", "do not retry"],
+  [UNAUTHORIZED]: ["unauthorized", "do not retry"],
+  [TOO_SLOW]: ["too_slow", "retry"],
   4011: ["overloaded", "retry elsewhere"],
   4012: ["silent", "retry"],
+  [RESUMED]: ["resumed", "do not retry"],
 };
 
 /** What a close code says; `null` for a connection lost without one. */

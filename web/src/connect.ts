@@ -1,66 +1,140 @@
 // From an address to a logged-in client.
+import type { Carrier } from "./carrier.js";
 import { AtollClient } from "./client.js";
-import { CLOSED, describeClose, MALFORMED, type Closed } from "./close.js";
-import { discover, parseSha256, type Endpoint } from "./discovery.js";
+import { CLOSED, UNAUTHORIZED, UNEXPECTED_MESSAGE } from "./close.js";
+import { race, waysIn, type Doors } from "./dial.js";
+import { discover, type Endpoint } from "./discovery.js";
 import { ConnectError } from "./errors.js";
-import { FrameError, MAX_MESSAGE_BYTES } from "./framing.js";
-import type { Limits, ServerMessage } from "./messages.js";
-import { newStats, type Stats } from "./stats.js";
-import {
-  closing,
-  closingSoon,
-  ControlStream,
-  DatagramChannel,
-  SUBPROTOCOL,
-  type WebTransportConstructor,
-} from "./transport.js";
+import { logIn, type Connection, type Identity, type LoginPlan } from "./login.js";
+import type { Resume } from "./messages.js";
+import type { WebTransportConstructor } from "./transport.js";
+import type { WebSocketConstructor } from "./websocket.js";
 
-/** How to connect. */
-export interface ConnectOptions {
-  /** Ethereum address of whoever logs in. */
-  address: string;
-  /** Signs the edge's challenge: answers a Decentraland auth chain as JSON. Called once. */
-  sign: (challenge: string) => Promise<string>;
-  /** Milliseconds to the welcome; 10,000 (the edge's own limit) if not given. */
+/** Who connects, and how. `sign` is called for each login that is no resume. */
+export interface ConnectOptions extends Identity {
+  /** Milliseconds to the welcome, for each attempt; 10,000 (the edge's own limit) if not given. */
   timeoutMs?: number;
-  /** In place of the environment's `WebTransport`. */
-  webTransport?: WebTransportConstructor;
+  /** Milliseconds that WebTransport has before the WebSocket is tried beside it; 500 if not given. */
+  fallbackAfterMs?: number;
+  /** Milliseconds between attempts to move from the WebSocket to WebTransport; 30,000 if not given, 0 for never. */
+  upgradeAfterMs?: number;
+  /** Whether to connect again when the connection is lost, or ended with the advice to; `true` if not given. */
+  reconnect?: boolean;
+  /** In place of the environment's `WebTransport`; `null` for none. */
+  webTransport?: WebTransportConstructor | null;
+  /** In place of the environment's `WebSocket`; `null` for none. Older versions of Node have none of their own. */
+  webSocket?: WebSocketConstructor | null;
 }
 
-const LOGIN_TIMEOUT_MS = 10_000;
-const DEFAULT_LIMITS: Limits = {
-  maxMessageBytes: MAX_MESSAGE_BYTES,
-  maxPayloadBytes: 1_100,
-  heartbeatIntervalMs: 1_000,
-};
+const TIMEOUT_MS = 10_000;
+const FALLBACK_AFTER_MS = 500;
 
 /**
- * Connects to the edge at an http(s) address, asking its `/about`, or to a WebTransport address that is known already,
- * and logs in. Listeners that are added in the same turn miss no event. Throws `ConnectError`.
+ * Connects to the edge at an http(s) address, asking its `/about`, or to addresses that are known already, and logs in.
+ * Listeners that are added in the same turn miss no event. Throws `ConnectError`.
  */
 export async function connect(target: string | URL | Endpoint, options: ConnectOptions): Promise<AtollClient> {
-  const timeoutMs = options.timeoutMs ?? LOGIN_TIMEOUT_MS;
-  const endpoint = isAddress(target) ? await discover(target, timeoutMs) : target;
-  const transport = open(endpoint, options.webTransport);
-  const closed = closing(transport);
-  const stats = newStats();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new ConnectError("timeout", `no welcome within ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    const session = await Promise.race([login(transport, options, stats), timeout]);
-    return new AtollClient(session);
-  } catch (error) {
-    const refusal = await explain(error, closed);
+  const dialer = new Dialer(target, options);
+  return new AtollClient(await dialer.connect(null), dialer, options);
+}
+
+/** Makes connections to one edge. */
+export class Dialer {
+  readonly #target: string | URL | Endpoint;
+  readonly #options: ConnectOptions;
+  readonly #doors: Doors;
+  #endpoint: Endpoint | null = null;
+  #failures = 0;
+  /** The edge takes no signed request from here: another clock, or an older version. */
+  #challengeOnly = false;
+
+  constructor(target: string | URL | Endpoint, options: ConnectOptions) {
+    const here = globalThis as { WebTransport?: WebTransportConstructor; WebSocket?: WebSocketConstructor };
+    const given = <Door>(option: Door | null | undefined, own: Door | undefined): Door | null =>
+      option === undefined ? (own ?? null) : option;
+    this.#target = target;
+    this.#options = options;
+    this.#doors = {
+      webTransport: given(options.webTransport, here.WebTransport),
+      webSocket: given(options.webSocket, here.WebSocket),
+    };
+  }
+
+  /** Whether there is a better way in than the WebSocket. */
+  get hasWebTransport(): boolean {
+    return this.#endpoint?.webtransport !== undefined && this.#doors.webTransport !== null;
+  }
+
+  /** Connects by the way that is ready first and takes the session of the token up, or logs in. Throws `ConnectError`. */
+  connect(resume: Resume | null): Promise<Connection> {
+    return this.#within(async (signal) => {
+      const endpoint = await this.#locate(signal);
+      const ways = waysIn(endpoint, this.#doors);
+      const dial = () => race(ways, this.#options.fallbackAfterMs ?? FALLBACK_AFTER_MS, signal);
+      const { serverName } = endpoint;
+      if (serverName !== undefined && !this.#challengeOnly) {
+        try {
+          return await this.#logIn(await dial(), { resume, anew: { case: "signedFetch", serverName } }, signal);
+        } catch (error) {
+          if (!isRefusal(error)) throw error;
+          this.#challengeOnly = true;
+        }
+      }
+      return this.#logIn(await dial(), { resume, anew: { case: "challenge" } }, signal);
+    });
+  }
+
+  /** Takes the session of the token up over WebTransport, or throws `ConnectError`. */
+  upgrade(resume: () => Resume): Promise<Connection> {
+    return this.#within(async (signal) => {
+      const ways = waysIn(await this.#locate(signal), { webTransport: this.#doors.webTransport, webSocket: null });
+      const carrier = await race(ways, Number.POSITIVE_INFINITY, signal);
+      // Only now: messages went on coming over the other connection.
+      return this.#logIn(carrier, { resume: resume(), anew: { case: "never" } }, signal);
+    });
+  }
+
+  async #logIn(carrier: Carrier, plan: LoginPlan, signal: AbortSignal): Promise<Connection> {
+    const abort = new Promise<never>((_, reject) => {
+      if (signal.aborted) reject(signal.reason);
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
     try {
-      transport.close({ closeCode: refusal.closed?.code ?? CLOSED, reason: refusal.message });
-    } catch {
-      // It was closed already.
+      return await Promise.race([logIn(carrier, this.#options, plan), abort]);
+    } catch (error) {
+      carrier.close(CLOSED, "");
+      throw error;
     }
-    throw refusal;
-  } finally {
-    clearTimeout(timer);
+  }
+
+  /** The edge's doors. Asked for again when they did not work: an edge that was restarted may have another certificate. */
+  async #locate(signal: AbortSignal): Promise<Endpoint> {
+    if (!isAddress(this.#target)) return (this.#endpoint = this.#target);
+    if (this.#endpoint !== null && this.#failures === 0) return this.#endpoint;
+    try {
+      this.#endpoint = await discover(this.#target, signal);
+    } catch (error) {
+      if (this.#endpoint === null || signal.aborted) throw signal.aborted ? signal.reason : error;
+    }
+    return this.#endpoint;
+  }
+
+  async #within(work: (signal: AbortSignal) => Promise<Connection>): Promise<Connection> {
+    const timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS;
+    const controller = new AbortController();
+    const timer = setTimeout(() => {
+      controller.abort(new ConnectError("timeout", `no welcome within ${timeoutMs} ms`));
+    }, timeoutMs);
+    try {
+      const connection = await work(controller.signal);
+      this.#failures = 0;
+      return connection;
+    } catch (error) {
+      this.#failures++;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 
@@ -68,75 +142,8 @@ function isAddress(target: string | URL | Endpoint): target is string | URL {
   return typeof target === "string" || target instanceof URL;
 }
 
-function open(endpoint: Endpoint, given: WebTransportConstructor | undefined): WebTransport {
-  const Constructor = given ?? (globalThis as { WebTransport?: WebTransportConstructor }).WebTransport;
-  if (Constructor === undefined) {
-    throw new ConnectError("unsupported", "no WebTransport here (browsers have it on https and loopback pages only)");
-  }
-  const options: WebTransportOptions = { protocols: [SUBPROTOCOL] };
-  if (endpoint.certificateSha256 !== undefined) {
-    const value = parseSha256(endpoint.certificateSha256);
-    options.serverCertificateHashes = [{ algorithm: "sha-256", value }];
-  }
-  try {
-    return new Constructor(endpoint.webtransport, options);
-  } catch (cause) {
-    throw new ConnectError("unsupported", `WebTransport refused the address: ${String(cause)}`, { cause });
-  }
-}
-
-async function login(transport: WebTransport, options: ConnectOptions, stats: Stats) {
-  await transport.ready;
-  const datagrams = openDatagrams(transport);
-  const control = new ControlStream(await transport.createBidirectionalStream(), stats);
-  await control.send({ case: "challengeRequest", address: options.address });
-  const { challengeToSign } = await expect(control, "challengeResponse");
-  let authChainJson: string;
-  try {
-    authChainJson = await options.sign(challengeToSign);
-  } catch (cause) {
-    throw new ConnectError("sign", `the challenge was not signed: ${String(cause)}`, { cause });
-  }
-  await control.send({ case: "login", authChainJson, schemes: ["quic"] });
-  const welcome = await expect(control, "welcome");
-  return { transport, control, datagrams, address: welcome.peerId, limits: withDefaults(welcome.limits), stats };
-}
-
-function openDatagrams(transport: WebTransport): DatagramChannel {
-  try {
-    return new DatagramChannel(transport);
-  } catch (cause) {
-    throw new ConnectError("unsupported", String(cause), { cause });
-  }
-}
-
-/** The next message of this case; others before it are passed over, as later versions may add some. */
-async function expect<Case extends ServerMessage["case"]>(
-  control: ControlStream,
-  expected: Case,
-): Promise<Extract<ServerMessage, { case: Case }>> {
-  for (;;) {
-    const { value, done } = await control.messages.next();
-    if (done === true || value === undefined) throw new Error(`the control stream ended before ${expected}`);
-    if (value.case === expected) return value as Extract<ServerMessage, { case: Case }>;
-  }
-}
-
-function withDefaults(limits: Limits): Limits {
-  return {
-    maxMessageBytes: limits.maxMessageBytes || DEFAULT_LIMITS.maxMessageBytes,
-    maxPayloadBytes: limits.maxPayloadBytes || DEFAULT_LIMITS.maxPayloadBytes,
-    heartbeatIntervalMs: limits.heartbeatIntervalMs || DEFAULT_LIMITS.heartbeatIntervalMs,
-  };
-}
-
-/** What a failed login says. A broken stream only follows from the session's end, which tells more. */
-async function explain(error: unknown, closed: Promise<Closed>): Promise<ConnectError> {
-  if (error instanceof ConnectError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  const end =
-    error instanceof FrameError ? describeClose(MALFORMED, reason) : await closingSoon(closed, reason);
-  const code = end.code === null ? "" : ` ${end.code}`;
-  const detail = end.reason === "" ? "" : `: ${end.reason}`;
-  return new ConnectError("closed", `${end.name}${code}${detail}`, { closed: end, cause: error });
+/** Whether an edge answered a signed request so that a challenge is worth another connection. */
+function isRefusal(error: unknown): boolean {
+  const code = error instanceof ConnectError ? error.closed?.code : null;
+  return code === UNAUTHORIZED || code === UNEXPECTED_MESSAGE;
 }

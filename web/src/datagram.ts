@@ -1,10 +1,9 @@
 // Datagrams: one payload up, chunks of many members' payloads down. Integers are big-endian.
 
-/** What is delivered how. `Update`: the latest counts. `Event`: every one, in no promised order. */
+/** What is delivered how. `Update`: the latest counts. `Event`: every one, in no promised order. `Voice`: at once or never. */
 export enum Kind {
   Update = 0,
   Event = 1,
-  /** Reserved by this version of the protocol. */
   Voice = 2,
 }
 
@@ -30,9 +29,12 @@ export interface Entry {
 export interface DatagramDown {
   tag: number;
   entries: Entry[];
+  /** Whether it could be read to its end; the entries before a fault are good. */
+  whole: boolean;
 }
 
-const UP_HEADER_BYTES = 7;
+/** Bytes before the payload of a datagram to the edge. */
+export const UP_HEADER_BYTES = 7;
 const TAG_BYTES = 4;
 const MAX_VARINT_BYTES = 5;
 
@@ -57,7 +59,7 @@ export function decodeUp(bytes: Uint8Array): DatagramUp | null {
 }
 
 /** The bytes of a chunk from the edge. */
-export function encodeDown(datagram: DatagramDown): Uint8Array<ArrayBuffer> {
+export function encodeDown(datagram: Omit<DatagramDown, "whole">): Uint8Array<ArrayBuffer> {
   const out: number[] = [];
   for (let shift = 24; shift >= 0; shift -= 8) out.push((datagram.tag >>> shift) & 0xff);
   for (const entry of datagram.entries) {
@@ -69,28 +71,32 @@ export function encodeDown(datagram: DatagramDown): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(out);
 }
 
-/** Reads a chunk from the edge; `null` when any part of it cannot be read. Payloads are views into `bytes`. */
+/** Reads a chunk from the edge; `null` when it has not even a tag. Payloads are views into `bytes`. */
 export function decodeDown(bytes: Uint8Array): DatagramDown | null {
   if (bytes.length < TAG_BYTES) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const tag = view.getUint32(0);
   const entries: Entry[] = [];
   let at = TAG_BYTES;
   while (at < bytes.length) {
-    const alias = readVarint(bytes, at);
-    if (alias === null) return null;
-    at = alias.end;
-    if (bytes.length - at < 3) return null;
-    const kind = view.getUint8(at);
-    const sequence = view.getUint16(at + 1);
-    if (!isKind(kind)) return null;
-    const length = readVarint(bytes, at + 3);
-    if (length === null) return null;
-    at = length.end;
-    if (length.value > bytes.length - at) return null;
-    entries.push({ alias: alias.value, kind, sequence, payload: bytes.subarray(at, at + length.value) });
-    at += length.value;
+    const found = readEntry(bytes, view, at);
+    if (found === null) return { tag, entries, whole: false };
+    entries.push(found.entry);
+    at = found.end;
   }
-  return { tag: view.getUint32(0), entries };
+  return { tag, entries, whole: true };
+}
+
+function readEntry(bytes: Uint8Array, view: DataView, start: number): { entry: Entry; end: number } | null {
+  const alias = readVarint(bytes, start);
+  if (alias === null || bytes.length - alias.end < 3) return null;
+  const kind = view.getUint8(alias.end);
+  const sequence = view.getUint16(alias.end + 1);
+  if (!isKind(kind)) return null;
+  const length = readVarint(bytes, alias.end + 3);
+  if (length === null || length.value > bytes.length - length.end) return null;
+  const end = length.end + length.value;
+  return { entry: { alias: alias.value, kind, sequence, payload: bytes.subarray(length.end, end) }, end };
 }
 
 /** Serial arithmetic: whether sequence `b` came after `a`, both modulo 65,536. */

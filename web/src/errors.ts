@@ -3,13 +3,14 @@ import type { Closed } from "./close.js";
 
 /**
  * Why `connect` failed.
- * - `unsupported`: this environment has no WebTransport;
- * - `discovery`: the edge's `/about` could not be read, or names no WebTransport;
+ * - `unsupported`: this environment has neither WebTransport nor WebSocket for what the edge offers;
+ * - `discovery`: the edge's `/about` could not be read, or names no way in;
  * - `sign`: the caller's `sign` failed;
  * - `timeout`: no welcome in time;
+ * - `resume_refused`: the earlier session is over (only within the client: it logs in anew);
  * - `closed`: the edge refused or the connection was lost; `closed` tells more.
  */
-export type ConnectErrorKind = "unsupported" | "discovery" | "sign" | "timeout" | "closed";
+export type ConnectErrorKind = "unsupported" | "discovery" | "sign" | "timeout" | "resume_refused" | "closed";
 
 /** `connect` failed. */
 export class ConnectError extends Error {
@@ -28,11 +29,12 @@ export class ConnectError extends Error {
 /**
  * Why something was not sent.
  * - `not_seated`: the client is in no island yet;
- * - `payload_too_large`: above `limits.maxPayloadBytes`;
+ * - `payload_too_large`: above `limits.maxPayloadBytes`, `maxOrderedBytes` or `maxLargeBytes`;
+ * - `full`: too much waits to be acknowledged; nothing that was sent is dropped for it;
  * - `invalid_position`: not finite, or further than 1,000 km away;
  * - `closed`: the session has ended.
  */
-export type SendErrorKind = "not_seated" | "payload_too_large" | "invalid_position" | "closed";
+export type SendErrorKind = "not_seated" | "payload_too_large" | "full" | "invalid_position" | "closed";
 
 /** Something was not sent. */
 export class SendError extends Error {
@@ -45,6 +47,9 @@ export class SendError extends Error {
   }
 }
 
+/** The code of the edge's `error` that answers a token it does not take. */
+export const RESUME_REFUSED = 10;
+
 /** Names of the codes in the edge's `error` messages (`ErrorCode` in atoll.proto). */
 export const ERROR_CODES: Readonly<Record<number, string>> = {
   1: "INVALID_POSITION",
@@ -55,4 +60,6 @@ export const ERROR_CODES: Readonly<Record<number, string>> = {
   6: "UNSUPPORTED",
   7: "ROOM_FULL",
   8: "INVALID_ROOM",
+  9: "LEFT_ROOM",
+  [RESUME_REFUSED]: "RESUME_REFUSED",
 };

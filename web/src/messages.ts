@@ -1,6 +1,9 @@
 // The control messages of atoll/1, as atoll.proto and archipelago.proto define them: what a client
 // sends is only written here, what the edge sends is only read.
+import { decodeMember, decodeReceived, eachField, encodeReceived, type Member, type Received } from "./lane-messages.js";
 import { Reader, Writer } from "./protobuf.js";
+
+export type { Member, Received } from "./lane-messages.js";
 
 /** A place, in metres. */
 export interface Position {
@@ -12,8 +15,32 @@ export interface Position {
 /** A client's message. */
 export type ClientMessage =
   | { case: "challengeRequest"; address: string }
-  | { case: "login"; authChainJson: string; schemes: string[] }
-  | { case: "heartbeat"; position: Position; desiredRoom?: string };
+  | ({ case: "login"; schemes: string[] } & Proof)
+  | { case: "heartbeat"; position: Position; desiredRoom?: string }
+  | { case: "received"; received: Received };
+
+/** Who logs in, or which session should go on. `signedFetch` beside `resume` is looked at when that is refused. */
+export interface Proof {
+  /** The signed chain in answer to a challenge. */
+  authChainJson?: string;
+  signedFetch?: SignedFetch;
+  resume?: Resume;
+}
+
+/** A signed request (ADR-44): its chain ends in the lower-case form of `connect:/atoll:<timestamp>:<metadata>`. */
+export interface SignedFetch {
+  authChainJson: string;
+  /** Milliseconds since 1970. */
+  timestamp: number;
+  /** A JSON object with the edge's name as `server`. */
+  metadata: string;
+}
+
+/** Which session should go on, and what the client has of it. */
+export interface Resume {
+  token: string;
+  received: Received;
+}
 
 /** What the edge accepts from a client. */
 export interface Limits {
@@ -23,13 +50,22 @@ export interface Limits {
   maxPayloadBytes: number;
   /** How often a heartbeat is expected, in milliseconds. */
   heartbeatIntervalMs: number;
+  /** Largest payload of an ordered message, in bytes. */
+  maxOrderedBytes: number;
+  /** Largest payload of a large message, in bytes. */
+  maxLargeBytes: number;
 }
 
-/** One member of a room. */
-export interface Member {
-  alias: number;
-  /** Address, lower-case, or `server:<name>`. */
-  name: string;
+/** The login succeeded. */
+export interface Welcome {
+  peerId: string;
+  limits: Limits;
+  /** For `Resume.token`; empty when the session cannot be resumed. */
+  resumeToken: string;
+  /** How long after a loss the session can be resumed, in milliseconds. */
+  resumeWindowMs: number;
+  /** Only when an earlier session goes on: what the edge has of the client's messages. */
+  resumed: Received | null;
 }
 
 /** An island as archipelago announced it. */
@@ -44,11 +80,13 @@ export interface IslandAnnouncement {
 /** A message of the edge. `unknown` is one that a later version of the protocol added. */
 export type ServerMessage =
   | { case: "challengeResponse"; challengeToSign: string; alreadyConnected: boolean }
-  | { case: "welcome"; peerId: string; limits: Limits }
+  | ({ case: "welcome" } & Welcome)
   | { case: "islandChanged"; island: IslandAnnouncement; tag: number; alias: number; members: Member[] }
   | { case: "membersChanged"; tag: number; joined: Member[]; left: number[] }
   | { case: "kicked" }
   | { case: "error"; code: number; reason: string; count: number }
+  | { case: "draining"; closeInMs: number }
+  | { case: "received"; received: Received }
   | { case: "unknown" };
 
 /** The bytes of a message to the edge, without its length. */
@@ -58,9 +96,11 @@ export function encodeClientMessage(message: ClientMessage): Uint8Array<ArrayBuf
     case "challengeRequest":
       return out.message(1, new Writer().text(1, message.address).finish()).finish();
     case "login":
-      return out.message(2, encodeLogin(message.authChainJson, message.schemes)).finish();
+      return out.message(2, encodeLogin(message, message.schemes)).finish();
     case "heartbeat":
       return out.message(3, encodeHeartbeat(message.position, message.desiredRoom)).finish();
+    case "received":
+      return out.message(4, encodeReceived(message.received)).finish();
   }
 }
 
@@ -83,12 +123,22 @@ const SERVER_CASES: Readonly<Record<number, (bytes: Uint8Array) => ServerMessage
   4: decodeMembersChanged,
   6: decodeKicked,
   7: decodeError,
+  8: decodeDraining,
+  9: (bytes) => ({ case: "received", received: decodeReceived(bytes) }),
 };
 
-function encodeLogin(authChainJson: string, schemes: string[]): Uint8Array {
+function encodeLogin({ authChainJson, signedFetch, resume }: Proof, schemes: string[]): Uint8Array {
   const capabilities = new Writer();
   for (const scheme of schemes) capabilities.text(1, scheme);
-  const out = new Writer().message(1, new Writer().text(1, authChainJson).finish());
+  const out = new Writer();
+  if (authChainJson !== undefined) out.message(1, new Writer().text(1, authChainJson).finish());
+  if (signedFetch !== undefined) {
+    const fetch = new Writer().text(1, signedFetch.authChainJson).uint64(2, signedFetch.timestamp);
+    out.message(2, fetch.text(3, signedFetch.metadata).finish());
+  }
+  if (resume !== undefined) {
+    out.message(3, new Writer().text(1, resume.token).message(2, encodeReceived(resume.received)).finish());
+  }
   if (schemes.length > 0) out.message(8, capabilities.finish());
   return out.finish();
 }
@@ -99,14 +149,6 @@ function encodeHeartbeat(position: Position, desiredRoom: string | undefined): U
   // An optional field: an empty text is not the same as none.
   if (desiredRoom !== undefined) out.message(2, new TextEncoder().encode(desiredRoom));
   return out.finish();
-}
-
-/** Calls `visit` for each field; `visit` answers whether it read the value, and what it did not read is passed over. */
-function eachField(bytes: Uint8Array, visit: (field: number, reader: Reader) => boolean): void {
-  const reader = new Reader(bytes);
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (!visit(field, reader)) reader.skip();
-  }
 }
 
 function decodeChallengeResponse(bytes: Uint8Array): ServerMessage {
@@ -122,20 +164,29 @@ function decodeChallengeResponse(bytes: Uint8Array): ServerMessage {
 }
 
 function decodeWelcome(bytes: Uint8Array): ServerMessage {
-  let peerId = "";
-  const limits: Limits = { maxMessageBytes: 0, maxPayloadBytes: 0, heartbeatIntervalMs: 0 };
+  const limits: Limits = {
+    maxMessageBytes: 0,
+    maxPayloadBytes: 0,
+    heartbeatIntervalMs: 0,
+    maxOrderedBytes: 0,
+    maxLargeBytes: 0,
+  };
+  const welcome: Welcome = { peerId: "", limits, resumeToken: "", resumeWindowMs: 0, resumed: null };
   eachField(bytes, (field, reader) => {
     if (field === 1) {
-      eachField(reader.bytes(), (inner, welcome) => {
+      eachField(reader.bytes(), (inner, peer) => {
         if (inner !== 1) return false;
-        peerId = welcome.text();
+        welcome.peerId = peer.text();
         return true;
       });
     } else if (field === 2) decodeLimits(reader.bytes(), limits);
+    else if (field === 3) welcome.resumeToken = reader.text();
+    else if (field === 4) welcome.resumeWindowMs = reader.uint32();
+    else if (field === 5) welcome.resumed = decodeReceived(reader.bytes());
     else return false;
     return true;
   });
-  return { case: "welcome", peerId, limits };
+  return { case: "welcome", ...welcome };
 }
 
 function decodeLimits(bytes: Uint8Array, limits: Limits): void {
@@ -143,6 +194,8 @@ function decodeLimits(bytes: Uint8Array, limits: Limits): void {
     if (field === 1) limits.maxMessageBytes = reader.uint32();
     else if (field === 2) limits.maxPayloadBytes = reader.uint32();
     else if (field === 3) limits.heartbeatIntervalMs = reader.uint32();
+    else if (field === 4) limits.maxOrderedBytes = reader.uint32();
+    else if (field === 5) limits.maxLargeBytes = reader.uint32();
     else return false;
     return true;
   });
@@ -213,17 +266,6 @@ function decodeMembersChanged(bytes: Uint8Array): ServerMessage {
   return { case: "membersChanged", tag, joined, left };
 }
 
-function decodeMember(bytes: Uint8Array): Member {
-  const member: Member = { alias: 0, name: "" };
-  eachField(bytes, (field, reader) => {
-    if (field === 1) member.alias = reader.uint32();
-    else if (field === 2) member.name = reader.text();
-    else return false;
-    return true;
-  });
-  return member;
-}
-
 function decodeKicked(bytes: Uint8Array): ServerMessage {
   // The one reason there is, a new session, is also the default value.
   eachField(bytes, () => false);
@@ -242,4 +284,14 @@ function decodeError(bytes: Uint8Array): ServerMessage {
     return true;
   });
   return { case: "error", code, reason, count };
+}
+
+function decodeDraining(bytes: Uint8Array): ServerMessage {
+  let closeInMs = 0;
+  eachField(bytes, (field, reader) => {
+    if (field !== 1) return false;
+    closeInMs = reader.uint32();
+    return true;
+  });
+  return { case: "draining", closeInMs };
 }

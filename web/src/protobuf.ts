@@ -50,6 +50,12 @@ export class Reader {
     return this.#varint();
   }
 
+  /** An unsigned 64-bit integer up to 2^53 - 1; no number in these messages is larger. */
+  uint64(): number {
+    this.#expect(WireType.Varint);
+    return this.#varint64();
+  }
+
   /** A 32-bit integer of fixed size. */
   fixed32(): number {
     this.#expect(WireType.Fixed32);
@@ -100,6 +106,15 @@ export class Reader {
     return values;
   }
 
+  /** A repeated `uint64`, packed or not: the values of this one field. */
+  packedUint64(): number[] {
+    if (this.#wireType === WireType.Varint) return [this.#varint64()];
+    const packed = new Reader(this.bytes());
+    const values: number[] = [];
+    while (packed.#at < packed.#bytes.length) values.push(packed.#varint64());
+    return values;
+  }
+
   /** Passes over the value of a field that the caller does not know. */
   skip(): void {
     switch (this.#wireType) {
@@ -143,21 +158,51 @@ export class Reader {
     }
     throw new DecodeError("a varint of more than 10 bytes");
   }
+
+  #varint64(): number {
+    let value = 0;
+    let factor = 1;
+    for (let index = 0; index < 10; index++) {
+      const byte = this.#bytes[this.#at];
+      if (byte === undefined) throw new DecodeError("truncated");
+      this.#at++;
+      value += (byte & 0x7f) * factor;
+      factor *= 128;
+      if (byte >= 0x80) continue;
+      if (!Number.isSafeInteger(value)) throw new DecodeError("an integer above 2^53 - 1");
+      return value;
+    }
+    throw new DecodeError("a varint of more than 10 bytes");
+  }
 }
 
 /** Writes the fields of one message. Fields with their default value are left out, as proto3 has it. */
 export class Writer {
-  readonly #out: number[] = [];
+  #out = new Uint8Array(64);
+  #length = 0;
 
   /** What was written. */
   finish(): Uint8Array<ArrayBuffer> {
-    return Uint8Array.from(this.#out);
+    return this.#out.slice(0, this.#length);
   }
 
   uint32(field: number, value: number): this {
-    if (value >>> 0 === 0) return this;
+    return this.uint64(field, value >>> 0);
+  }
+
+  /** An unsigned integer up to 2^53 - 1. */
+  uint64(field: number, value: number): this {
+    if (value === 0) return this;
     this.#key(field, WireType.Varint);
     return this.#varint(value);
+  }
+
+  /** A repeated `uint64`, packed. */
+  packedUint64(field: number, values: readonly number[]): this {
+    if (values.length === 0) return this;
+    const packed = new Writer();
+    for (const value of values) packed.#varint(value);
+    return this.message(field, packed.finish());
   }
 
   fixed32(field: number, value: number): this {
@@ -186,6 +231,11 @@ export class Writer {
     return value === "" ? this : this.message(field, encoder.encode(value));
   }
 
+  /** Bytes, left out when there are none. */
+  bytes(field: number, value: Uint8Array): this {
+    return value.length === 0 ? this : this.message(field, value);
+  }
+
   /** An embedded message, written also when it is empty: its presence says something. */
   message(field: number, value: Uint8Array): this {
     this.#key(field, WireType.Bytes);
@@ -203,17 +253,25 @@ export class Writer {
   }
 
   #varint(value: number): this {
-    let rest = value >>> 0;
+    const bytes: number[] = [];
+    let rest = value;
     while (rest >= 0x80) {
-      this.#out.push((rest & 0x7f) | 0x80);
-      rest >>>= 7;
+      bytes.push((rest % 128) | 0x80);
+      rest = Math.floor(rest / 128);
     }
-    this.#out.push(rest);
-    return this;
+    bytes.push(rest);
+    return this.#append(bytes);
   }
 
-  #append(bytes: Uint8Array): this {
-    for (const byte of bytes) this.#out.push(byte);
+  #append(bytes: ArrayLike<number>): this {
+    const end = this.#length + bytes.length;
+    if (end > this.#out.length) {
+      const grown = new Uint8Array(Math.max(end, this.#out.length * 2));
+      grown.set(this.#out.subarray(0, this.#length));
+      this.#out = grown;
+    }
+    this.#out.set(bytes, this.#length);
+    this.#length = end;
     return this;
   }
 }

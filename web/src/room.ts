@@ -52,6 +52,16 @@ export class Room {
     return gone;
   }
 
+  /** Takes in who is seated now, as `change` does. Answers the difference. */
+  replace(members: readonly Member[]): { joined: Member[]; left: Member[] } {
+    const now = new Map(members.map(({ alias, name }) => [alias, name]));
+    const joined = members.filter(({ alias, name }) => this.#names.get(alias) !== name);
+    const gone = [...this.#names.keys()].filter((alias) => now.get(alias) !== this.#names.get(alias));
+    const left = this.change([], gone);
+    this.change(joined, []);
+    return { joined, left };
+  }
+
   /** The packets of a chunk that are news, in order; what is dropped is counted. */
   receive(datagram: DatagramDown, stats: Stats): Packet[] {
     if (datagram.tag !== this.tag) {

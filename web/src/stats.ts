@@ -1,6 +1,6 @@
-// What a client counted since it connected.
+// What a client counted since it connected first.
 
-/** Counters of one session. Nothing that is dropped goes uncounted. */
+/** Counters of one client. Nothing that is dropped goes uncounted. */
 export interface Stats {
   /** Datagrams that arrived, of any content. */
   datagramsReceived: number;
@@ -12,6 +12,14 @@ export interface Stats {
   heartbeatsSent: number;
   /** Control messages that arrived and could be read. */
   messagesReceived: number;
+  /** Connections that were logged in, one after another. */
+  connections: number;
+  /** Ordered messages handed on. */
+  orderedReceived: number;
+  /** Large messages handed on. */
+  largeReceived: number;
+  /** Ordered and large messages that came again, after a resume. Not a loss. */
+  repeated: number;
   /** Own packets, which the edge sends back with everybody's. Not a loss. */
   own: number;
   /** Datagrams that could not be read. */
@@ -22,7 +30,7 @@ export interface Stats {
   droppedUnknownMember: number;
   /** Updates older than one already handed on. */
   droppedStale: number;
-  /** Datagrams not sent because too many waited. */
+  /** Datagrams not sent because too many waited, or because there was no connection. */
   droppedUnsent: number;
   /** Control messages that could not be read, or were about a room that is not the current one. */
   droppedMessages: number;
@@ -36,6 +44,10 @@ export function newStats(): Stats {
     datagramsSent: 0,
     heartbeatsSent: 0,
     messagesReceived: 0,
+    connections: 0,
+    orderedReceived: 0,
+    largeReceived: 0,
+    repeated: 0,
     own: 0,
     droppedMalformed: 0,
     droppedUnknownTag: 0,

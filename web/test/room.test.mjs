@@ -21,14 +21,14 @@ const event = (alias, sequence, payload = CHAT) => ({ alias, kind: Kind.Event, s
 function setUp() {
   const stats = newStats();
   const room = new Room(TAG, 1, MEMBERS);
-  const receive = (...entries) => room.receive({ tag: TAG, entries }, stats).map((packet) => packet.sequence);
+  const receive = (...entries) => room.receive({ tag: TAG, entries, whole: true }, stats).map((packet) => packet.sequence);
   return { stats, room, receive };
 }
 
 test("own packets, unknown members and other rooms are dropped and counted", () => {
   const { stats, room, receive } = setUp();
   assert.deepEqual(receive(update(1, 1), update(2, 2), update(9, 3), event(2, 4)), [2, 4]);
-  assert.deepEqual(room.receive({ tag: 8, entries: [update(2, 5)] }, stats), []);
+  assert.deepEqual(room.receive({ tag: 8, entries: [update(2, 5)], whole: true }, stats), []);
   assert.equal(stats.own, 1);
   assert.equal(stats.droppedUnknownMember, 1);
   assert.equal(stats.droppedUnknownTag, 1);
@@ -55,4 +55,16 @@ test("a member that comes back starts afresh", () => {
     { alias: 1, name: "0xme" },
     { alias: 2, name: "0xnext" },
   ]);
+});
+
+test("who came and went while nobody listened", () => {
+  const { room, receive } = setUp();
+  assert.deepEqual(receive(update(2, 100)), [100]);
+  assert.deepEqual(room.replace([...MEMBERS, { alias: 3, name: "0xnew" }]), { joined: [{ alias: 3, name: "0xnew" }], left: [] });
+  assert.deepEqual(receive(update(2, 99)), [], "who stayed goes on");
+  const next = [MEMBERS[0], { alias: 2, name: "0xnext" }];
+  const left = [{ alias: 2, name: "0xother" }, { alias: 3, name: "0xnew" }];
+  assert.deepEqual(room.replace(next), { joined: [{ alias: 2, name: "0xnext" }], left });
+  assert.deepEqual(room.members, next);
+  assert.deepEqual(receive(update(2, 1)), [1]);
 });

@@ -2,13 +2,15 @@
 //!
 //! [`Endpoint::connect_raw`](crate::Endpoint::connect_raw) gives one. Nothing here checks what is sent.
 
-mod control;
+mod frames;
 mod stream;
 mod transport;
+pub(crate) mod websocket;
 
-pub use control::{ControlReader, ControlWriter, ReadError};
-pub use stream::{RecvStream, SendStream};
+pub use frames::{FrameReader, FrameWriter, ReadError};
+pub use stream::{RecvStream, SendStream, StreamError};
 pub use transport::{DatagramSendError, Transport};
+pub use websocket::WebSocket;
 
 use crate::closed::Closed;
 use atoll_proto::atoll::{ClientMessage, ServerMessage, client_message, server_message};
@@ -26,9 +28,9 @@ pub struct Connection {
     /// Datagrams, further streams, and the end of the connection.
     pub transport: Transport,
     /// The sending half of the control stream.
-    pub writer: ControlWriter,
+    pub writer: FrameWriter,
     /// The receiving half of the control stream.
-    pub reader: ControlReader,
+    pub reader: FrameReader,
 }
 
 /// Why no message came.
@@ -52,7 +54,7 @@ impl Connection {
     /// [`Closed`] when the connection ends before.
     pub async fn open(transport: Transport) -> Result<Self, Closed> {
         let (send, receive) = transport.open_bi().await?;
-        Ok(Self { transport, writer: ControlWriter::new(send), reader: ControlReader::new(receive, MAX_MESSAGE) })
+        Ok(Self { transport, writer: FrameWriter::new(send), reader: FrameReader::new(receive) })
     }
 
     /// Sends a message on the control stream.
@@ -95,7 +97,7 @@ impl Connection {
     /// # Errors
     /// A [`RecvError`].
     pub async fn recv_frame(&mut self) -> Result<Bytes, RecvError> {
-        match self.reader.recv().await {
+        match self.reader.frame(MAX_MESSAGE).await {
             Ok(frame) => Ok(frame),
             Err(error) => Err(reason(&self.transport, error).await),
         }
@@ -129,6 +131,28 @@ impl Connection {
     /// [`Closed`] when the connection is over.
     pub async fn recv_datagram(&self) -> Result<Bytes, Closed> {
         self.transport.recv_datagram().await
+    }
+
+    /// Opens a unidirectional stream and sends `bytes` on it, whatever they are: a type byte and what belongs to it, if
+    /// they should be understood. The stream is still open; dropping it finishes it.
+    ///
+    /// # Errors
+    /// [`Closed`] when the connection is over or the edge reads no more of the stream.
+    pub async fn open_stream(&self, bytes: &[u8]) -> Result<SendStream, Closed> {
+        let mut stream = self.transport.open_uni().await?;
+        match stream.write_all(bytes).await {
+            Ok(()) => Ok(stream),
+            Err(StreamError::ConnectionLost) => Err(self.transport.closed().await),
+            Err(other) => Err(Closed::Lost(other.to_string())),
+        }
+    }
+
+    /// The next unidirectional stream of the edge, with its type byte unread. Cancelling loses none.
+    ///
+    /// # Errors
+    /// [`Closed`] when the connection is over.
+    pub async fn accept_stream(&self) -> Result<FrameReader, Closed> {
+        Ok(FrameReader::new(self.transport.accept_uni().await?))
     }
 
     /// Waits for the end of the connection and tells why.

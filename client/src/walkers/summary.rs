@@ -1,7 +1,6 @@
 //! What a run of walkers came to.
 
 use super::tally::{Latency, Outcome, Tally};
-use crate::target::Way;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,8 +13,8 @@ pub struct Summary {
     pub walkers: usize,
     /// How many were put into an island.
     pub joined: usize,
-    /// How many of those came by WebTransport.
-    pub joined_by_webtransport: usize,
+    /// How many of those came by each way in.
+    pub doors: BTreeMap<String, usize>,
     /// How many different islands they were in at the end.
     pub islands: usize,
     /// Updates sent.
@@ -28,6 +27,16 @@ pub struct Summary {
     pub dropped: u64,
     /// From sending to taking, of packets within this run; `None` when none was delivered.
     pub latency: Option<Latency>,
+    /// Lines of chat sent.
+    pub chat_sent: u64,
+    /// Lines of chat of others heard.
+    pub chat_received: u64,
+    /// From sending to taking, of chat within this run; `None` when none was heard.
+    pub chat_latency: Option<Latency>,
+    /// Times a session went on over another connection.
+    pub resumed: u64,
+    /// Times a session was lost and another one began.
+    pub restarted: u64,
     /// How often what went wrong: names of close codes, kinds of failure, names of refusals.
     pub failures: BTreeMap<String, u64>,
     /// How long it took, connecting and leaving included.
@@ -35,23 +44,29 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn of(walkers: usize, outcomes: Vec<Outcome>, tally: &Tally, elapsed: Duration) -> Self {
-        let joined = outcomes.iter().filter_map(|outcome| outcome.joined);
+    pub(super) fn of(walkers: usize, outcomes: &[Outcome], tally: &Tally, elapsed: Duration) -> Self {
         let islands: BTreeSet<_> = outcomes.iter().filter_map(|outcome| outcome.island.as_ref()).collect();
         let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum();
-        for why in outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()) {
-            tally.failed(why, 1);
+        let mut doors = BTreeMap::<_, usize>::new();
+        for way in outcomes.iter().filter_map(|outcome| outcome.joined) {
+            *doors.entry(way.to_string()).or_default() += 1;
         }
+        let (latency, chat_latency) = tally.latencies();
         Self {
             walkers,
-            joined: joined.clone().count(),
-            joined_by_webtransport: joined.filter(|way| *way == Way::WebTransport).count(),
+            joined: doors.values().sum(),
+            doors,
             islands: islands.len(),
             sent: sum(|outcome| outcome.stats.updates_sent),
             received: sum(|outcome| outcome.stats.received),
             stale: sum(|outcome| outcome.stats.stale),
             dropped: sum(|outcome| outcome.stats.queue_dropped),
-            latency: tally.latency(),
+            latency,
+            chat_sent: sum(|outcome| outcome.stats.messages_sent),
+            chat_received: sum(|outcome| outcome.chat_heard),
+            chat_latency,
+            resumed: sum(|outcome| outcome.stats.resumed),
+            restarted: sum(|outcome| outcome.stats.restarted),
             failures: tally.failures(),
             elapsed,
         }
@@ -59,19 +74,26 @@ impl Summary {
 
     /// The same as JSON: names as of the fields, latencies in milliseconds (`p50Ms`, `p99Ms`, `maxMs`), or `null`.
     pub fn to_json(&self) -> Value {
-        let latency = self.latency.map(|latency| {
-            json!({"p50Ms": milliseconds(latency.p50), "p99Ms": milliseconds(latency.p99), "maxMs": milliseconds(latency.max)})
-        });
+        let latency = |latency: Option<Latency>| {
+            latency.map(|Latency { p50, p99, max }| {
+                json!({"p50Ms": milliseconds(p50), "p99Ms": milliseconds(p99), "maxMs": milliseconds(max)})
+            })
+        };
         json!({
             "walkers": self.walkers,
             "joined": self.joined,
-            "joinedByWebtransport": self.joined_by_webtransport,
+            "doors": self.doors,
             "islands": self.islands,
             "sent": self.sent,
             "received": self.received,
             "stale": self.stale,
             "dropped": self.dropped,
-            "latency": latency,
+            "latency": latency(self.latency),
+            "chatSent": self.chat_sent,
+            "chatReceived": self.chat_received,
+            "chatLatency": latency(self.chat_latency),
+            "resumed": self.resumed,
+            "restarted": self.restarted,
             "failures": self.failures,
             "elapsedMs": milliseconds(self.elapsed),
         })
@@ -80,30 +102,39 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by_quic = self.joined - self.joined_by_webtransport;
-        writeln!(
-            f,
-            "joined    {} of {} ({} webtransport, {by_quic} quic)",
-            self.joined, self.walkers, self.joined_by_webtransport
-        )?;
+        let listed = |counts: Vec<String>| if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+        let doors = listed(self.doors.iter().map(|(way, count)| format!("{count} {way}")).collect());
+        writeln!(f, "joined    {} of {} ({doors})", self.joined, self.walkers)?;
         writeln!(f, "islands   {}", self.islands)?;
         writeln!(f, "sent      {} updates in {:.1} s", self.sent, self.elapsed.as_secs_f64())?;
         writeln!(f, "received  {} ({} stale, {} dropped here)", self.received, self.stale, self.dropped)?;
-        match self.latency {
-            Some(Latency { p50, p99, max }) => writeln!(
+        writeln!(f, "latency   {}", Told(self.latency))?;
+        if self.chat_sent + self.chat_received > 0 {
+            writeln!(
                 f,
-                "latency   p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
-                milliseconds(p50),
-                milliseconds(p99),
-                milliseconds(max)
-            )?,
-            None => writeln!(f, "latency   nothing was delivered")?,
+                "chat      {} sent, {} heard, {}",
+                self.chat_sent,
+                self.chat_received,
+                Told(self.chat_latency)
+            )?;
         }
-        if self.failures.is_empty() {
-            return write!(f, "failures  none");
+        if self.resumed + self.restarted > 0 {
+            writeln!(f, "lost      {} sessions resumed, {} begun anew", self.resumed, self.restarted)?;
         }
         let failures = self.failures.iter().map(|(why, count)| format!("{why} {count}"));
-        write!(f, "failures  {}", failures.collect::<Vec<_>>().join(", "))
+        write!(f, "failures  {}", listed(failures.collect()))
+    }
+}
+
+struct Told(Option<Latency>);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Latency { p50, p99, max }) = self.0 else {
+            return f.write_str("nothing was delivered");
+        };
+        let [p50, p99, max] = [p50, p99, max].map(milliseconds);
+        write!(f, "p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms")
     }
 }
 
@@ -114,53 +145,62 @@ fn milliseconds(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Stats;
+    use crate::{Stats, Way};
 
     fn summary() -> Summary {
         let tally = Tally::new();
         for age in 1..=100 {
-            tally.delivered(Duration::from_millis(age));
+            tally.delivered(age as usize, Duration::from_millis(age));
         }
+        tally.chat_delivered(Duration::from_millis(3));
         tally.failed("ERROR_CODE_TOO_FAST", 7);
+        tally.failed("overloaded", 1);
+        let stats = Stats { updates_sent: 10, received: 30, stale: 1, queue_dropped: 2, ..Stats::default() };
         let walking = |way, island: &str| Outcome {
             joined: Some(way),
             island: Some(island.to_owned()),
-            stats: Stats { updates_sent: 10, received: 30, stale: 1, queue_dropped: 2, ..Stats::default() },
+            stats: Stats { messages_sent: 1, resumed: 1, ..stats },
+            chat_heard: 2,
             failure: None,
         };
-        let outcomes = vec![
+        let outcomes = [
             walking(Way::WebTransport, "I1"),
             walking(Way::Quic, "I2"),
             walking(Way::Quic, "I2"),
             Outcome::failed("overloaded"),
         ];
-        Summary::of(4, outcomes, &tally, Duration::from_millis(2500))
+        Summary::of(4, &outcomes, &tally, Duration::from_millis(2500))
     }
 
     #[test]
     fn outcomes_are_summed_up() {
         let summary = summary();
-        assert_eq!((summary.joined, summary.joined_by_webtransport, summary.islands), (3, 1, 2));
+        assert_eq!((summary.joined, summary.doors["webtransport"], summary.islands), (3, 1, 2));
         assert_eq!((summary.sent, summary.received, summary.stale, summary.dropped), (30, 90, 3, 6));
+        assert_eq!((summary.chat_sent, summary.chat_received, summary.resumed), (3, 6, 3));
         let json = summary.to_json();
         // The histogram keeps three digits.
         let p50 = json["latency"]["p50Ms"].as_f64().unwrap();
         let p99 = json["latency"]["p99Ms"].as_f64().unwrap();
         assert!((p50 - 50.0).abs() < 0.1 && (p99 - 99.0).abs() < 0.1, "{p50} {p99}");
+        assert_eq!(json["doors"], json!({"webtransport": 1, "quic": 2}));
         assert_eq!(json["failures"], json!({"ERROR_CODE_TOO_FAST": 7, "overloaded": 1}));
         assert_eq!(json["elapsedMs"], 2500.0);
     }
 
     #[test]
-    fn a_person_reads_six_lines() {
+    fn a_person_reads_a_few_lines() {
         let text = summary().to_string();
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 6);
-        assert_eq!(lines[0], "joined    3 of 4 (1 webtransport, 2 quic)");
+        assert_eq!(lines.len(), 8);
+        assert_eq!(lines[0], "joined    3 of 4 (2 quic, 1 webtransport)");
         assert_eq!(lines[2], "sent      30 updates in 2.5 s");
-        assert_eq!(lines[5], "failures  ERROR_CODE_TOO_FAST 7, overloaded 1");
-        let nothing = Summary::of(1, Vec::new(), &Tally::new(), Duration::ZERO);
-        assert!(nothing.to_string().contains("nothing was delivered"));
+        assert_eq!(lines[5], "chat      3 sent, 6 heard, p50 3.0 ms, p99 3.0 ms, max 3.0 ms");
+        assert_eq!(lines[6], "lost      3 sessions resumed, 0 begun anew");
+        assert_eq!(lines[7], "failures  ERROR_CODE_TOO_FAST 7, overloaded 1");
+        let nothing = Summary::of(1, &[], &Tally::new(), Duration::ZERO);
+        let text = nothing.to_string();
+        assert!(text.contains("nothing was delivered") && text.lines().count() == 6, "{text}");
         assert_eq!(nothing.to_json()["latency"], Value::Null);
     }
 }

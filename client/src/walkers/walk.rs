@@ -19,6 +19,13 @@ impl Area {
     pub const fn square(side: f32) -> Self {
         Self { from: [0.0; 2], to: [side; 2] }
     }
+
+    /// `count` squares of this side in a grid, 500 m from each other: nobody in one ever hears somebody in another.
+    pub fn squares(side: f32, count: usize) -> Vec<Self> {
+        let row = (count as f64).sqrt().ceil().max(1.0) as usize;
+        let corner = |index: usize| [index % row, index / row].map(|at| at as f32 * (side + 500.0));
+        (0..count).map(corner).map(|from| Self { from, to: from.map(|from| from + side) }).collect()
+    }
 }
 
 /// One walk. The same seed makes the same walk.
@@ -117,6 +124,20 @@ mod tests {
         }
         // Corners cut a little off; standing still would show.
         assert!(travelled > 900.0, "{travelled}");
+    }
+
+    #[test]
+    fn squares_are_far_from_each_other() {
+        let squares = Area::squares(48.0, 7);
+        assert_eq!(squares.len(), 7);
+        assert_eq!(squares[0], Area::square(48.0));
+        for (index, one) in squares.iter().enumerate() {
+            for other in &squares[..index] {
+                let gap = |axis: usize| (one.from[axis] - other.to[axis]).max(other.from[axis] - one.to[axis]);
+                assert!(gap(0) >= 500.0 || gap(1) >= 500.0, "{one:?} {other:?}");
+            }
+        }
+        assert_eq!(Area::squares(48.0, 0), []);
     }
 
     #[test]

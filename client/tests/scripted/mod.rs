@@ -1,12 +1,16 @@
 //! The smallest edge that follows the protocol: a test tells it what to say, line by line.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+pub(crate) mod messages;
+pub(crate) mod websocket;
+
 use atoll_client::{CertificateDigest, Options, Target, Way};
-use atoll_proto::archipelago::{ChallengeResponseMessage, IslandChangedMessage, WelcomeMessage};
-use atoll_proto::atoll::{ClientMessage, IslandChanged, Limits, Member, ServerMessage, Welcome};
-use atoll_proto::atoll::{client_message, server_message};
+use atoll_proto::atoll::{ClientMessage, OrderedMessage, client_message, server_message};
 use atoll_proto::framing::{MAX_MESSAGE, put_frame, take_frame};
+use atoll_proto::lanes::{MAX_ORDERED_FRAME, ORDERED_STREAM};
 use aws_lc_rs::digest::{SHA256, digest};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::sync::Arc;
@@ -33,6 +37,15 @@ pub(crate) struct Visitor {
     send: SendStream,
     receive: RecvStream,
     buffer: BytesMut,
+    /// The client's ordered stream, once it was accepted.
+    ordered: Option<(RecvStream, BytesMut)>,
+}
+
+/// A message behind its length.
+pub(crate) fn put(message: &impl prost::Message) -> Bytes {
+    let mut frame = BytesMut::new();
+    put_frame(message, &mut frame);
+    frame.freeze()
 }
 
 impl Edge {
@@ -66,7 +79,7 @@ impl Edge {
     pub(crate) async fn visitor(&self) -> Visitor {
         let (session, request) = self.session().await;
         let (send, receive) = session.accept_bi().await.unwrap();
-        Visitor { session, request, send, receive, buffer: BytesMut::new() }
+        Visitor { session, request, send, receive, buffer: BytesMut::new(), ordered: None }
     }
 
     /// The next attempt to connect, which the client gives up.
@@ -74,9 +87,13 @@ impl Edge {
         self.endpoint.accept().await.unwrap().await.unwrap_err();
     }
 
-    /// The next client, whatever it says.
+    /// The next client, whatever it says. Attempts that were given up are passed over.
     pub(crate) async fn session(&self) -> (Session, Option<(String, Vec<String>)>) {
-        let connection = self.endpoint.accept().await.unwrap().await.unwrap();
+        let connection = loop {
+            if let Ok(connection) = self.endpoint.accept().await.unwrap().await {
+                break connection;
+            }
+        };
         let handshake = connection.handshake_data().unwrap().downcast::<HandshakeData>().unwrap();
         if handshake.protocol.as_deref() == Some(b"atoll/1") {
             return (Session::raw(connection), None);
@@ -105,9 +122,7 @@ impl Visitor {
     }
 
     pub(crate) async fn send(&mut self, message: server_message::Message) {
-        let mut frame = BytesMut::new();
-        put_frame(&ServerMessage { message: Some(message) }, &mut frame);
-        self.send.write_all(&frame).await.unwrap();
+        self.send.write_all(&messages::framed(message)).await.unwrap();
     }
 
     /// Hands out the challenge and returns the auth chain that comes back.
@@ -115,8 +130,7 @@ impl Visitor {
         let client_message::Message::ChallengeRequest(_) = self.recv().await else {
             panic!("the first message is no challenge request");
         };
-        let response = ChallengeResponseMessage { challenge_to_sign: CHALLENGE.to_owned(), ..Default::default() };
-        self.send(server_message::Message::ChallengeResponse(response)).await;
+        self.send(messages::challenge()).await;
         let client_message::Message::Login(login) = self.recv().await else {
             panic!("the second message is no login");
         };
@@ -124,24 +138,37 @@ impl Visitor {
     }
 
     pub(crate) async fn welcome(&mut self, address: &str) {
-        let welcome = Welcome {
-            welcome: Some(WelcomeMessage { peer_id: address.to_owned() }),
-            limits: Some(Limits { max_message_bytes: 65_536, max_payload_bytes: 1100, heartbeat_interval_ms: 250, ..Default::default() }),
-            ..Default::default()
-        };
-        self.send(server_message::Message::Welcome(welcome)).await;
+        self.send(messages::welcome(address, "", None)).await;
     }
 
-    /// Seats the client and one neighbour.
     pub(crate) async fn seat(&mut self, address: &str) {
-        let member = |alias, name: &str| Member { alias, name: name.to_owned() };
-        let island = IslandChangedMessage { island_id: "I1".to_owned(), ..Default::default() };
-        let changed = IslandChanged {
-            island: Some(island),
-            tag: TAG,
-            alias: OWN,
-            members: vec![member(OWN, address), member(NEIGHBOUR, NEIGHBOUR_NAME)],
-        };
-        self.send(server_message::Message::IslandChanged(changed)).await;
+        self.send(messages::seat(address)).await;
+    }
+
+    /// The next message of the client's ordered stream, which is its first unidirectional one.
+    pub(crate) async fn ordered(&mut self) -> OrderedMessage {
+        if self.ordered.is_none() {
+            let mut stream = self.session.accept_uni().await.unwrap();
+            let mut kind = [0];
+            stream.read_exact(&mut kind).await.unwrap();
+            assert_eq!(kind, [ORDERED_STREAM]);
+            self.ordered = Some((stream, BytesMut::new()));
+        }
+        let (stream, buffer) = self.ordered.as_mut().unwrap();
+        loop {
+            if let Some(frame) = take_frame(buffer, MAX_ORDERED_FRAME).unwrap() {
+                return atoll_proto::decode(&frame).unwrap();
+            }
+            let mut bytes = [0; 4096];
+            let length = stream.read(&mut bytes).await.unwrap().unwrap();
+            buffer.extend_from_slice(&bytes[..length]);
+        }
+    }
+
+    /// Opens a stream of the edge that begins with `bytes`.
+    pub(crate) async fn open_stream(&self, bytes: &[u8]) -> SendStream {
+        let mut stream = self.session.open_uni().await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
     }
 }

@@ -3,6 +3,7 @@
 mod bots;
 mod flags;
 mod serve;
+mod table;
 
 pub use bots::BotsOptions;
 pub use flags::Flags;
@@ -10,6 +11,7 @@ pub use serve::ServeOptions;
 
 use crate::config::{self, LogFilter};
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
 
 /// One binary that runs a region's communications for Decentraland-style worlds.
 #[derive(Debug, Parser)]
@@ -49,9 +51,11 @@ impl Cli {
     }
 }
 
-/// Starts logging. Standard output is for what was asked for.
+/// Starts logging. Standard output is for what was asked for. Colours are for terminals, unless `NO_COLOR` is set.
 fn log(filter: &LogFilter) {
-    tracing_subscriber::fmt().with_env_filter(filter.filter()).with_writer(std::io::stderr).init();
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let colours = wanted && std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter.filter()).with_ansi(colours).with_writer(std::io::stderr).init();
 }
 
 #[cfg(test)]

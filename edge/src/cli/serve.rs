@@ -1,9 +1,12 @@
 //! `atoll serve`.
 
 use super::Flags;
+use super::table::Table;
 use crate::config::{Config, Sources};
 use crate::edge::{Edge, Options};
+use crate::http::diallable;
 use anyhow::Context;
+use atoll_certs::PemFiles;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -44,17 +47,28 @@ impl ServeOptions {
         let mut random = [0; 12];
         getrandom::fill(&mut random).context("no random numbers")?;
         let state_dir = config.state_dir.unwrap_or_else(default_state_dir);
+        let limits = config.limits;
+        let certificate = config.tls_certificate.zip(config.tls_key);
         let edge = Edge::start(Options {
             server_name: config.server_name,
             quic: config.quic_listen,
+            quic_gso: config.quic_gso,
             http: config.http_listen,
             state_dir: state_dir.clone(),
+            certificate: certificate.map(|(certificate, key)| PemFiles { certificate, key }),
+            public: config.public.clone(),
+            trusted_proxies: config.trusted_proxies,
+            allowed_origins: config.allowed_origins,
+            resume_window: config.resume_window,
+            room_tick: config.room_tick,
             archipelago: config.archipelago.service(random),
-            max_sessions: config.limits.max_sessions,
-            max_room_members: config.limits.max_room_members,
+            max_sessions: limits.max_sessions,
+            max_room_members: limits.max_room_members,
+            pre_auth_per_ip: limits.pre_auth_per_ip,
+            shutdown_grace: config.shutdown_grace,
         });
         let edge = edge.await?;
-        eprintln!("{}", start_table(&edge, &state_dir.display().to_string()));
+        eprintln!("{}", Table { edge: &edge, public: &config.public, limits: &limits, state_dir: &state_dir });
         if self.ready_json {
             println!("{}", ready_line(&edge));
         }
@@ -74,29 +88,11 @@ impl ServeOptions {
 
 fn ready_line(edge: &Edge) -> String {
     json!({
-        "http": format!("http://{}", edge.http_address()),
-        "quic": format!("https://{}", edge.quic_address()),
-        "certificate_sha256": edge.certificate_sha256(),
+        "http": format!("http://{}", diallable(edge.http_address())),
+        "quic": format!("https://{}", diallable(edge.quic_address())),
+        "certificate_sha256": edge.certificate().sha256_hex(),
     })
     .to_string()
-}
-
-fn start_table(edge: &Edge, state_dir: &str) -> String {
-    let (http, quic) = (edge.http_address(), edge.quic_address());
-    format!(
-        "atoll {version}\n\
-         \x20 map page      http://{http}/\n\
-         \x20 about         http://{http}/about\n\
-         \x20 webtransport  https://{quic}/atoll   (subprotocol atoll.1)\n\
-         \x20 quic          {quic}   (ALPN atoll/1)\n\
-         \x20 certificate   development, sha256 {certificate}\n\
-         \x20 bus           embedded\n\
-         \x20 state         {state_dir}\n\
-         \n\
-         Open http://{http}/ in two tabs of a Chromium browser, or run `atoll bots --count 50`.",
-        version = env!("CARGO_PKG_VERSION"),
-        certificate = edge.certificate_sha256(),
-    )
 }
 
 /// `$XDG_STATE_HOME/atoll`, else `~/.local/state/atoll`, else `.atoll` here.

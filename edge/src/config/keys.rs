@@ -1,8 +1,7 @@
 //! The one list of keys.
 
-use super::{Config, Value};
+use super::{AllowedOrigins, Config, Value};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// One thing that can be decided.
 pub struct Key {
@@ -69,16 +68,11 @@ pub const KEYS: &[Key] = &[
         name: "state_dir",
         flag: Some("state-dir"),
         placeholder: "DIR",
-        help: "Where the development certificate is kept between starts; the user's state directory when not set",
+        help: "Where the development certificate and keys of QUIC are kept between starts; the user's state directory when not set",
         rule: "a path, without `~`",
         example: "\"/var/lib/atoll\"",
         written: |config| config.state_dir.as_ref().map(|dir| quoted(dir.display())),
-        set: |config, value| {
-            // Only shells know what `~` is; a directory of that name is never meant.
-            let path = value.text().filter(|text| !text.is_empty() && !text.starts_with('~'))?;
-            config.state_dir = Some(PathBuf::from(path));
-            Some(())
-        },
+        set: |config, value| value.path().map(|path| config.state_dir = Some(path)),
     },
     Key {
         name: "log",
@@ -89,6 +83,29 @@ pub const KEYS: &[Key] = &[
         example: "",
         written: |config| Some(quoted(&config.log)),
         set: |config, value| value.parse().map(|filter| config.log = filter),
+    },
+    Key {
+        name: "trusted_proxies",
+        flag: None,
+        placeholder: "NETWORK,...",
+        help: "Proxies whose `X-Forwarded-For` is believed; none when not set",
+        rule: "a list of up to 64 networks, such as `10.0.0.0/8` or `::1`",
+        example: "[\"10.0.0.0/8\", \"::1/128\"]",
+        written: |config| list(&config.trusted_proxies),
+        set: |config, value| value.list().map(|networks| config.trusted_proxies = networks),
+    },
+    Key {
+        name: "allowed_origins",
+        flag: None,
+        placeholder: "ORIGIN,...",
+        help: "Web pages that may open sessions; all when not set",
+        rule: "a list of up to 64 origins, such as `https://play.example.org`",
+        example: "[\"https://play.example.org\"]",
+        written: |config| match &config.allowed_origins {
+            AllowedOrigins::Any => None,
+            AllowedOrigins::Only(origins) => list(origins),
+        },
+        set: |config, value| value.list().map(|origins| config.allowed_origins = AllowedOrigins::Only(origins)),
     },
     Key {
         name: "server.name",
@@ -111,6 +128,16 @@ pub const KEYS: &[Key] = &[
         set: |config, value| value.parse::<SocketAddr>().map(|address| config.quic_listen = address),
     },
     Key {
+        name: "quic.gso",
+        flag: None,
+        placeholder: "BOOL",
+        help: "Whether the system may cut several UDP packets out of one buffer; false where a driver fails at it",
+        rule: "`true` or `false`",
+        example: "",
+        written: |config| Some(config.quic_gso.to_string()),
+        set: |config, value| value.boolean().map(|gso| config.quic_gso = gso),
+    },
+    Key {
         name: "http.listen",
         flag: Some("http"),
         placeholder: "ADDR",
@@ -119,6 +146,76 @@ pub const KEYS: &[Key] = &[
         example: "",
         written: |config| Some(quoted(config.http_listen)),
         set: |config, value| value.parse::<SocketAddr>().map(|address| config.http_listen = address),
+    },
+    Key {
+        name: "tls.certificate",
+        flag: Some("tls-certificate"),
+        placeholder: "FILE",
+        help: "The certificate for QUIC and HTTP, with its chain, in PEM; a development certificate when not set",
+        rule: "a path, without `~`",
+        example: "\"/etc/atoll/chain.pem\"",
+        written: |config| config.tls_certificate.as_ref().map(|path| quoted(path.display())),
+        set: |config, value| value.path().map(|path| config.tls_certificate = Some(path)),
+    },
+    Key {
+        name: "tls.key",
+        flag: Some("tls-key"),
+        placeholder: "FILE",
+        help: "The private key of tls.certificate, in PEM; both files are read again when they change",
+        rule: "a path, without `~`",
+        example: "\"/etc/atoll/key.pem\"",
+        written: |config| config.tls_key.as_ref().map(|path| quoted(path.display())),
+        set: |config, value| value.path().map(|path| config.tls_key = Some(path)),
+    },
+    Key {
+        name: "public.http_url",
+        flag: Some("public-http-url"),
+        placeholder: "URL",
+        help: "Where clients reach HTTP from outside; as they asked when not set, without TLS",
+        rule: "`https://` or `http://`, a host and perhaps a port",
+        example: "\"https://edge.example.org\"",
+        written: |config| config.public.http_url.as_ref().map(quoted),
+        set: |config, value| value.parse().map(|url| config.public.http_url = Some(url)),
+    },
+    Key {
+        name: "public.quic_url",
+        flag: Some("public-quic-url"),
+        placeholder: "URL",
+        help: "Where clients reach QUIC from outside; the listening address, public.ips or the host they asked for when not set",
+        rule: "`https://`, a host and perhaps a port",
+        example: "\"https://edge.example.org:7443\"",
+        written: |config| config.public.quic_url.as_ref().map(quoted),
+        set: |config, value| value.parse().map(|url| config.public.quic_url = Some(url)),
+    },
+    Key {
+        name: "public.ips",
+        flag: None,
+        placeholder: "ADDR,...",
+        help: "The addresses of this machine as clients see them; the first stands for `0.0.0.0` and `[::]`",
+        rule: "a list of up to 64 IP addresses",
+        example: "[\"203.0.113.7\", \"2001:db8::7\"]",
+        written: |config| list(&config.public.ips),
+        set: |config, value| value.list().map(|ips| config.public.ips = ips),
+    },
+    Key {
+        name: "session.resume_window",
+        flag: None,
+        placeholder: "SECONDS",
+        help: "How long the seat of a lost connection is kept for its client to come back; 0 keeps none",
+        rule: "0 to 3600 seconds",
+        example: "",
+        written: |config| Some(format!("{:?}", config.resume_window.as_secs_f64())),
+        set: |config, value| value.seconds(0.0..=3_600.0).map(|time| config.resume_window = time),
+    },
+    Key {
+        name: "room.tick",
+        flag: None,
+        placeholder: "SECONDS",
+        help: "Time between two batches of a room, 0 for none: packets pass at once; by the number of members when not set",
+        rule: "0 to 1 second",
+        example: "0.02",
+        written: |config| config.room_tick.map(|tick| format!("{:?}", tick.as_secs_f64())),
+        set: |config, value| value.seconds(0.0..=1.0).map(|tick| config.room_tick = Some(tick)),
     },
     Key {
         name: "archipelago.flush_interval",
@@ -201,9 +298,35 @@ pub const KEYS: &[Key] = &[
         written: |config| Some(config.limits.max_room_members.to_string()),
         set: |config, value| value.whole(1..=1_000).map(|members| config.limits.max_room_members = members),
     },
+    Key {
+        name: "limits.pre_auth_per_ip",
+        flag: None,
+        placeholder: "N",
+        help: "Most connections of one address that have not logged in yet; more are turned away",
+        rule: "a whole number, 1 to 100000",
+        example: "",
+        written: |config| Some(config.limits.pre_auth_per_ip.to_string()),
+        set: |config, value| value.whole(1..=100_000).map(|count| config.limits.pre_auth_per_ip = count),
+    },
+    Key {
+        name: "shutdown.grace",
+        flag: None,
+        placeholder: "SECONDS",
+        help: "How long clients have between being told that the edge ends and the end",
+        rule: "0 to 60 seconds",
+        example: "",
+        written: |config| Some(format!("{:?}", config.shutdown_grace.as_secs_f64())),
+        set: |config, value| value.seconds(0.0..=60.0).map(|time| config.shutdown_grace = time),
+    },
 ];
 
 /// A basic string of TOML: Rust writes one in the same way as long as nothing in it is unprintable, as in no default.
 fn quoted(text: impl std::fmt::Display) -> String {
     format!("{:?}", text.to_string())
+}
+
+/// An array of basic strings, unless it is empty.
+fn list<T: std::fmt::Display>(items: &[T]) -> Option<String> {
+    let items: Vec<_> = items.iter().map(quoted).collect();
+    (!items.is_empty()).then(|| format!("[{}]", items.join(", ")))
 }

@@ -12,7 +12,10 @@ mod environment;
 mod file;
 mod keys;
 mod log;
+mod networks;
+mod origins;
 mod problem;
+mod public;
 mod sample;
 #[cfg(test)]
 mod tests;
@@ -21,7 +24,10 @@ mod value;
 pub use archipelago::{Archipelago, RoomPrefix, RoomPrefixError};
 pub use keys::{KEYS, Key};
 pub use log::LogFilter;
+pub use networks::{Network, NetworkError};
+pub use origins::{AllowedOrigins, WebOrigin, WebOriginError};
 pub use problem::{ConfigError, Origin, Problem};
+pub use public::{HttpUrl, Public, PublicUrlError, QuicUrl};
 pub use sample::sample;
 pub use value::Value;
 
@@ -30,24 +36,43 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything that can be decided. [`Config::default`] is what holds when nobody decides.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// `state_dir`: where the certificate is kept between starts; the user's state directory when `None`.
+    /// `state_dir`: where certificate and keys are kept between starts; the user's state directory when `None`.
     pub state_dir: Option<PathBuf>,
     /// `log`: what is logged.
     pub log: LogFilter,
+    /// `trusted_proxies`: whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// `allowed_origins`: which web pages may open sessions.
+    pub allowed_origins: AllowedOrigins,
     /// `server.name`: names the edge in challenges and in `/about`.
     pub server_name: ServerName,
     /// `quic.listen`: the UDP address of WebTransport and raw QUIC.
     pub quic_listen: SocketAddr,
+    /// `quic.gso`: whether the system may cut several UDP packets out of one buffer.
+    pub quic_gso: bool,
     /// `http.listen`: the TCP address of HTTP.
     pub http_listen: SocketAddr,
+    /// `tls.certificate`: the chain in PEM. Set when `tls_key` is.
+    pub tls_certificate: Option<PathBuf>,
+    /// `tls.key`: its private key in PEM. Set when `tls_certificate` is.
+    pub tls_key: Option<PathBuf>,
+    /// `public.*`: where clients reach the doors.
+    pub public: Public,
+    /// `session.resume_window`: how long the seat of a lost connection is kept; zero for not at all.
+    pub resume_window: Duration,
+    /// `room.tick`: time between two batches of a room, zero for none; by its members when `None`.
+    pub room_tick: Option<Duration>,
     /// `archipelago.*`: how peers are grouped.
     pub archipelago: Archipelago,
     /// `limits.*`: how much is let in.
     pub limits: Limits,
+    /// `shutdown.grace`: how long clients have between being told that the edge ends and the end.
+    pub shutdown_grace: Duration,
 }
 
 /// How much is let in.
@@ -57,6 +82,8 @@ pub struct Limits {
     pub max_sessions: usize,
     /// `limits.max_room_members`: most members of a room. Never less than `archipelago.max_peers`.
     pub max_room_members: usize,
+    /// `limits.pre_auth_per_ip`: most connections of one address that have not logged in yet.
+    pub pre_auth_per_ip: usize,
 }
 
 /// Where a configuration is read from.
@@ -134,6 +161,11 @@ impl Config {
                 why: "an island's room would turn members away",
             });
         }
+        for (given, missing) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
+            if let (Some(origin), None) = (origins.get(given), origins.get(missing)) {
+                problems.push(Problem::Alone { origin: origin.clone(), given, missing });
+            }
+        }
         problems
     }
 }
@@ -146,11 +178,20 @@ impl Default for Config {
         Self {
             state_dir: None,
             log: LogFilter::default(),
+            trusted_proxies: Vec::new(),
+            allowed_origins: AllowedOrigins::Any,
             server_name,
             quic_listen: (Ipv4Addr::LOCALHOST, 7443).into(),
+            quic_gso: true,
             http_listen: (Ipv4Addr::LOCALHOST, 7480).into(),
+            tls_certificate: None,
+            tls_key: None,
+            public: Public::default(),
+            resume_window: Duration::from_secs(60),
+            room_tick: None,
             archipelago: Archipelago::default(),
-            limits: Limits { max_sessions: 10_000, max_room_members: 1_000 },
+            limits: Limits { max_sessions: 10_000, max_room_members: 1_000, pre_auth_per_ip: 256 },
+            shutdown_grace: Duration::from_secs(2),
         }
     }
 }

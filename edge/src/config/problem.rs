@@ -77,6 +77,16 @@ pub enum Problem {
         /// What would come of it.
         why: &'static str,
     },
+    /// One of two values that are of no use alone.
+    #[error("{given} ({origin}) needs {missing}")]
+    Alone {
+        /// Who says it.
+        origin: Origin,
+        /// The key that is set.
+        given: &'static str,
+        /// The key that is not.
+        missing: &'static str,
+    },
 }
 
 impl Problem {
@@ -86,7 +96,7 @@ impl Problem {
             Self::Unreadable { .. } => (0, 0),
             Self::Syntax { origin, .. } | Self::Unknown { origin, .. } | Self::Value { origin, .. } => origin.place(),
             Self::Twice { second, .. } => second.place(),
-            Self::Conflict { .. } => (3, 0),
+            Self::Conflict { .. } | Self::Alone { .. } => (3, 0),
         }
     }
 }

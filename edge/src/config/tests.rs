@@ -50,6 +50,15 @@ fn variable(name: &str, value: &str) -> Given {
     Given::default().variable(name, value)
 }
 
+/// What has to stand in the file beside some keys.
+fn partner(key: &str) -> &'static str {
+    match key {
+        "tls.certificate" => "\ntls.key = '/partner'",
+        "tls.key" => "\ntls.certificate = '/partner'",
+        _ => "",
+    }
+}
+
 #[test]
 fn nothing_given_is_the_default() {
     assert_eq!(Config::read(Sources::default()).unwrap(), Config::default());
@@ -70,9 +79,11 @@ fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
 
 #[test]
 fn a_source_that_is_silent_leaves_what_a_weaker_one_said() {
-    let file = "state_dir = '/a'\nlog = 'error'\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
+    let file = "state_dir = '/a'\nlog = 'error'\ntrusted_proxies = ['10.0.0.1']\nallowed_origins = ['http://o']\nquic.gso = false\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
                 [archipelago]\nflush_interval = 3\njoin_distance = 11\nleave_distance = 12.5\nmax_peers = 13\n\
-                peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\n";
+                peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth_per_ip = 17\n\
+                [tls]\ncertificate = '/c'\nkey = '/k'\n[public]\nhttp_url = 'http://h'\nquic_url = 'https://q:1'\n\
+                ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[shutdown]\ngrace = 19\n";
     let config = Given::file(file).read().unwrap();
     for key in KEYS {
         assert_ne!((key.written)(&config), key.default_value(), "{}", key.name);
@@ -89,12 +100,15 @@ fn each_key_can_be_given_by_each_of_its_names() {
     // What is true of every key: its sample value, by every variable and by its flag, reads as the same configuration.
     for key in KEYS {
         let toml = key.default_value().unwrap_or_else(|| key.example.to_owned());
-        let (text, line) = (toml.trim_matches('"'), format!("{} = {toml}", key.name));
-        let by_file = Given::file(&line).read().unwrap();
+        let text = toml.replace(['"', '[', ']'], "");
+        let by_file = Given::file(&format!("{} = {toml}{}", key.name, partner(key.name))).read().unwrap();
         for name in key.variables() {
-            assert_eq!(variable(&name, text).read().unwrap(), by_file, "{name}");
+            let given = Given::file(partner(key.name)).variable(&name, &text);
+            assert_eq!(given.read().unwrap(), by_file, "{name}");
         }
-        assert_eq!(Given::default().flag(key.name, text).read().unwrap(), by_file, "{}", key.name);
+        let given = Given::file(partner(key.name)).flag(key.name, &text);
+        assert_eq!(given.read().unwrap(), by_file, "{}", key.name);
+        assert!(toml == "true" || key.default_value().is_some() || by_file != Config::default(), "{}", key.name);
     }
     for (key, names) in [
         ("quic.listen", &["ATOLL_QUIC", "ATOLL_QUIC__LISTEN"][..]),
@@ -103,6 +117,9 @@ fn each_key_can_be_given_by_each_of_its_names() {
         ("state_dir", &["ATOLL_STATE_DIR"]),
         ("log", &["ATOLL_LOG"]),
         ("limits.max_sessions", &["ATOLL_LIMITS__MAX_SESSIONS"]),
+        ("trusted_proxies", &["ATOLL_TRUSTED_PROXIES"]),
+        ("tls.key", &["ATOLL_TLS_KEY", "ATOLL_TLS__KEY"]),
+        ("public.http_url", &["ATOLL_PUBLIC_HTTP_URL", "ATOLL_PUBLIC__HTTP_URL"]),
     ] {
         assert_eq!(key_of(key).variables().collect::<Vec<_>>(), names);
     }
@@ -117,7 +134,10 @@ fn names_of_keys_are_unique_and_sections_stand_together() {
     assert_eq!(names.len(), count);
     let section = |key: &Key| key.name.rsplit_once('.').map_or("", |(section, _)| section);
     let sections = KEYS.chunk_by(|one, other| section(one) == section(other)).map(|keys| section(&keys[0]));
-    assert_eq!(sections.collect::<Vec<_>>(), ["", "server", "quic", "http", "archipelago", "limits"]);
+    assert_eq!(
+        sections.collect::<Vec<_>>(),
+        ["", "server", "quic", "http", "tls", "public", "session", "room", "archipelago", "limits", "shutdown"]
+    );
 }
 
 #[test]
@@ -196,14 +216,25 @@ fn each_source_is_held_to_the_same_bounds() {
         ("archipelago.room_prefix", &["I", "a_b-c"], &["", "a.b", "123456789012345678901234567890123"]),
         ("limits.max_sessions", &["1", "100000"], &["0", "100001", "1e3"]),
         ("limits.max_room_members", &["100", "1000"], &["0", "1001"]),
+        ("limits.pre_auth_per_ip", &["1", "100000"], &["0", "100001"]),
+        ("quic.gso", &["true", "false"], &["yes", "1", "TRUE"]),
+        ("tls.certificate", &["/x"], &["", "~/x"]),
+        ("tls.key", &["/x"], &["", "~/x"]),
+        ("public.http_url", &["https://a", "http://[::1]:8/"], &["", "a", "https://a/b", "wss://a"]),
+        ("public.quic_url", &["https://a:1"], &["", "http://a", "a:1"]),
+        ("session.resume_window", &["0", "3600", "0.5"], &["-1", "3601", "NaN"]),
+        ("room.tick", &["0", "0.02", "1"], &["-0.1", "1.1", "fast"]),
+        ("shutdown.grace", &["0", "60"], &["-1", "61"]),
     ] {
         let key = key_of(name);
-        let quotes = if key.default_value().is_none_or(|value| value.starts_with('"')) { "\"" } else { "" };
-        let line = |text: &str| format!("\n{name} = {quotes}{text}{quotes}");
+        let sample = key.default_value().unwrap_or_else(|| key.example.to_owned());
+        let quotes = if sample.starts_with('"') { "\"" } else { "" };
+        let line = |text: &str| format!("\n{name} = {quotes}{text}{quotes}{}", partner(name));
         for text in right {
-            let by_flag = Given::default().flag(name, text).read().unwrap();
+            let by_flag = Given::file(partner(name)).flag(name, text).read().unwrap();
             assert_eq!(Given::file(&line(text)).read().unwrap(), by_flag, "{name} {text}");
-            assert_eq!(variable(&key.variable(), text).read().unwrap(), by_flag, "{name} {text}");
+            let by_variable = Given::file(partner(name)).variable(&key.variable(), text);
+            assert_eq!(by_variable.read().unwrap(), by_flag, "{name} {text}");
         }
         for text in wrong {
             let end = |shown: &str| format!("{name} = {shown} is refused: it has to be {}", key.rule);
@@ -262,6 +293,48 @@ fn values_have_to_go_together() {
     assert_eq!(refused, [format!("{sides} (--archipelago-max-peers): an island's room would turn members away")]);
     let equal = Given::default().flag("archipelago.join_distance", "80");
     assert_eq!(equal.read().unwrap().archipelago.join_distance, 80.0);
+}
+
+#[test]
+fn a_list_is_an_array_in_the_file_and_separated_by_commas_elsewhere() {
+    for (name, items, wrong) in [
+        ("trusted_proxies", ["10.0.0.0/8", "::1"], "10.0.0.1/8"),
+        ("allowed_origins", ["https://a.example", "http://localhost:8000"], "a.example"),
+        ("public.ips", ["203.0.113.7", "2001:db8::7"], "edge.example"),
+    ] {
+        let key = key_of(name);
+        let both = Given::file(&format!("{name} = ['{}', '{}']", items[0], items[1])).read().unwrap();
+        let one = Given::file(&format!("{name} = ['{}']", items[0])).read().unwrap();
+        assert_ne!(one, both);
+        for separator in [",", ", ", " , "] {
+            assert_eq!(variable(&key.variable(), &items.join(separator)).read().unwrap(), both, "{name}");
+        }
+        assert_eq!(Given::default().flag(name, items[0]).read().unwrap(), one, "{name}");
+        // The stronger source's list stands alone: lists are not added up.
+        let given = Given::file(&format!("{name} = ['{}', '{}']", items[0], items[1]));
+        assert_eq!(given.variable(&key.variable(), items[0]).read().unwrap(), one, "{name}");
+        let refused = |value: &str| format!("{name} = {value} is refused: it has to be {}", key.rule);
+        for value in [format!("['{wrong}']"), format!("['{}', 7]", items[0]), format!("'{}'", items[0]), "7".to_owned()]
+        {
+            let given = Given::file(&format!("{name} = {value}"));
+            assert_eq!(given.refused(), [format!("FILE:1: {}", refused(&value))]);
+        }
+        for text in [wrong.to_owned(), format!("{},", items[0]), format!("{},,{}", items[0], items[1])] {
+            assert_eq!(variable(&key.variable(), &text).refused(), [format!("{}: {}", key.variable(), refused(&text))]);
+        }
+        let items_of = |count| Given::default().flag(name, &vec![items[0]; count].join(","));
+        assert!(items_of(64).read().is_ok() && items_of(65).read().is_err(), "{name}");
+    }
+}
+
+#[test]
+fn a_certificate_needs_its_key() {
+    for (given, missing) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
+        let refused = Given::file(&format!("{given} = '/x'")).refused();
+        assert_eq!(refused, [format!("{given} (FILE:1) needs {missing}")]);
+        let by_two_sources = Given::file(&format!("{given} = '/x'")).flag(missing, "/y");
+        assert!(by_two_sources.read().is_ok());
+    }
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 use toml::de::DeValue;
 
 /// How much of a value a message shows, in characters.
 const SHOWN: usize = 80;
+
+/// Most items of a list. Each is compared for every request.
+const MAX_ITEMS: usize = 64;
 
 /// What a source says about a key. `Display` shows it as it was written, shortened.
 #[derive(Debug, Clone)]
@@ -23,6 +27,8 @@ enum Parsed {
     Text(String),
     Whole(i128),
     Number(f64),
+    Boolean(bool),
+    List(Vec<String>),
     /// A type that no key has.
     Other,
 }
@@ -41,6 +47,11 @@ impl Value {
             DeValue::Integer(whole) => {
                 i128::from_str_radix(whole.as_str(), whole.radix()).map_or(Parsed::Other, Parsed::Whole)
             }
+            DeValue::Boolean(boolean) => Parsed::Boolean(*boolean),
+            DeValue::Array(items) => {
+                let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
+                texts.collect::<Option<_>>().map_or(Parsed::Other, Parsed::List)
+            }
             DeValue::Float(number) => number.as_str().parse().map_or(Parsed::Other, Parsed::Number),
             _ => Parsed::Other,
         };
@@ -58,6 +69,33 @@ impl Value {
     /// What its text says.
     pub(super) fn parse<T: FromStr>(&self) -> Option<T> {
         self.text()?.parse().ok()
+    }
+
+    /// A path. Only shells know what `~` is; a directory of that name is never meant.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.text().filter(|text| !text.is_empty() && !text.starts_with('~')).map(PathBuf::from)
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match &self.parsed {
+            Parsed::Untyped(text) => text.parse().ok(),
+            Parsed::Boolean(boolean) => Some(*boolean),
+            _ => None,
+        }
+    }
+
+    /// An array of the file, or what commas separate elsewhere. At most 64 items.
+    pub(super) fn list<T: FromStr>(&self) -> Option<Vec<T>> {
+        let items: Vec<&str> = match &self.parsed {
+            Parsed::Untyped(text) => text.split(',').map(str::trim).collect(),
+            Parsed::List(items) => items.iter().map(String::as_str).collect(),
+            _ => return None,
+        };
+        if items.len() > MAX_ITEMS {
+            return None;
+        }
+        items.into_iter().map(|item| item.parse().ok()).collect()
     }
 
     /// A whole number within `bounds`.

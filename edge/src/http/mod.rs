@@ -6,25 +6,42 @@
 //! | `/about` | where the doors are (Decentraland's shape, with `comms.atoll`) |
 //! | `/status` | what this edge holds and has counted |
 //! | `/metrics` | the same for Prometheus |
-//! | `/health/live`, `/health/ready` | 200 `alive`; 200 `ready`, or 503 while shutting down |
-//! | `/certificate.sha256` | the development certificate's hash, in hex |
+//! | `/health/live` | 200 `alive`, or 500 when a part of the region has failed and only a restart helps |
+//! | `/health/ready` | 200 `ready`, or 503 while shutting down and after a failure |
+//! | `/certificate.sha256` | the hash of the certificate shown now, in hex |
+//!
+//! The port answers with and without TLS: a first byte 0x16 begins a TLS handshake, everything else is plain HTTP.
 
 mod about;
+mod addresses;
+mod client_address;
+mod counters;
 mod metrics;
 mod page;
 mod serve;
 mod status;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod upgrades;
 
 pub use about::About;
+pub use addresses::Addresses;
+pub(crate) use addresses::diallable;
+pub use client_address::ClientAddress;
 
-use crate::quic::Counters;
+use crate::certificate::Shown;
+use crate::config::Network;
+use crate::native::Door;
 use atoll_core::region::Region;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use counters::Counters;
+use serve::Serving;
 use status::EdgeStatus;
 use std::io;
 use std::net::SocketAddr;
@@ -34,13 +51,43 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use upgrades::Upgrades;
+
+/// Upgraded connections beyond the region's sessions: those that have not logged in yet, and those about to end.
+const SPARE_UPGRADES: usize = 1024;
 
 /// Why the HTTP door did not open.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on tcp {address}: {source}")]
-pub struct HttpError {
+pub enum HttpError {
+    /// The TCP port could not be had.
+    #[error("cannot listen on tcp {address}")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// TLS could not be set up.
+    #[error("TLS cannot be set up for HTTP")]
+    Tls(#[from] rustls::Error),
+}
+
+/// The TCP socket of the door, listening and not accepted from yet.
+pub(crate) struct HttpSocket {
+    listener: TcpListener,
     address: SocketAddr,
-    source: io::Error,
+}
+
+/// What the door is made of.
+pub(crate) struct HttpOptions {
+    pub(crate) about: About,
+    pub(crate) region: Region,
+    pub(crate) native: Door,
+    pub(crate) certificate: Shown,
+    pub(crate) trusted_proxies: Vec<Network>,
+    /// Doors that live on this port, too: they find a [`ClientAddress`] in each request, and may upgrade it.
+    pub(crate) doors: Router,
 }
 
 /// The HTTP door, open.
@@ -55,26 +102,48 @@ pub struct HttpDoor {
 struct Shared {
     about: About,
     region: Region,
-    quic: Arc<Counters>,
+    native: Door,
+    http: Arc<Counters>,
+    certificate: Shown,
     started: Instant,
     draining: AtomicBool,
 }
 
-impl HttpDoor {
-    pub(crate) async fn open(
-        address: SocketAddr,
-        about: About,
-        region: Region,
-        quic: Arc<Counters>,
-    ) -> Result<Self, HttpError> {
-        let failed = |source| HttpError { address, source };
+impl HttpSocket {
+    /// Takes the port at `address`.
+    pub(crate) async fn bind(address: SocketAddr) -> Result<Self, HttpError> {
+        let failed = |source| HttpError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let shared =
-            Arc::new(Shared { about, region, quic, started: Instant::now(), draining: AtomicBool::new(false) });
+        Ok(Self { listener, address })
+    }
+
+    /// Where it is bound.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl HttpDoor {
+    pub(crate) fn open(socket: HttpSocket, options: HttpOptions) -> Result<Self, HttpError> {
+        let HttpOptions { about, region, native, certificate, trusted_proxies, doors } = options;
+        let HttpSocket { listener, address } = socket;
+        let counters = Arc::new(Counters::default());
+        let upgrades = Upgrades::new(region.settings().max_sessions + SPARE_UPGRADES, Arc::clone(&counters));
+        let tls = TlsAcceptor::from(Arc::new(tls_config(&certificate)?));
+        let shared = Arc::new(Shared {
+            about,
+            region,
+            native,
+            http: Arc::clone(&counters),
+            certificate,
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+        });
+        let app = router(Arc::clone(&shared)).merge(doors).layer(from_fn_with_state(upgrades, upgrades::bound));
         let (end, ending) = watch::channel(false);
-        let app = router(Arc::clone(&shared));
-        let task = tokio::spawn(serve::serve(listener, app, ending));
+        let serving = Serving { app, tls, trusted_proxies: trusted_proxies.into(), counters };
+        let task = tokio::spawn(serve::serve(listener, serving, ending));
         Ok(Self { address, shared, end, task })
     }
 
@@ -98,13 +167,24 @@ impl HttpDoor {
     }
 }
 
+/// The certificate of the QUIC doors, for HTTP/1.1 only.
+fn tls_config(certificate: &Shown) -> Result<rustls::ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate.resolver());
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(page::routes())
         .route("/about", get(about::about))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
-        .route("/health/live", get("alive"))
+        .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/certificate.sha256", get(certificate))
         .layer(map_response(with_headers))
@@ -120,12 +200,23 @@ async fn with_headers(mut response: Response) -> Response {
 }
 
 impl Shared {
+    /// What of the region has failed for good.
+    fn failure(&self) -> Option<Arc<str>> {
+        self.region.failed()
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed) && self.failure().is_none()
+    }
+
     fn status(&self) -> EdgeStatus {
         EdgeStatus {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.started.elapsed().as_secs(),
             region: self.region.status(),
-            quic: self.quic.status(),
+            native: self.native.status(),
+            http: self.http.status(),
+            certificate: self.certificate.status(),
         }
     }
 }
@@ -138,13 +229,24 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&shared.status())).into_response()
 }
 
+/// Fails when only a restart helps.
+async fn live(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.failure() {
+        Some(what) => (StatusCode::INTERNAL_SERVER_ERROR, format!("failed: {what}")).into_response(),
+        None => "alive".into_response(),
+    }
+}
+
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     if shared.draining.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
+    }
+    if shared.failure().is_some() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "failed").into_response();
     }
     "ready".into_response()
 }
 
 async fn certificate(State(shared): State<Arc<Shared>>) -> String {
-    shared.about.certificate_sha256.clone()
+    shared.certificate.certificate().sha256_hex()
 }

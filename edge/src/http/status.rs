@@ -1,6 +1,8 @@
 //! The shape of `/status`.
 
-use crate::quic::QuicStatus;
+use super::counters::HttpStatus;
+use crate::certificate::CertificateStatus;
+use crate::native::NativeStatus;
 use atoll_core::region::Status;
 use serde::Serialize;
 
@@ -10,5 +12,7 @@ pub(super) struct EdgeStatus {
     pub(super) version: &'static str,
     pub(super) uptime_seconds: u64,
     pub(super) region: Status,
-    pub(super) quic: QuicStatus,
+    pub(super) native: NativeStatus,
+    pub(super) http: HttpStatus,
+    pub(super) certificate: CertificateStatus,
 }

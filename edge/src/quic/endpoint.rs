@@ -2,12 +2,14 @@
 
 use super::ALPN;
 use super::accept::{Acceptor, accept};
-use super::counters::{Counters, QuicStatus};
-use super::door::Door;
-use super::link::DATAGRAM_SEND_BUFFER;
-use atoll_core::region::Region;
+use super::carrier::{
+    BIDIRECTIONAL_STREAMS, DATAGRAM_SEND_BUFFER, LOGIN_WINDOW, STREAM_WINDOW, UNIDIRECTIONAL_STREAMS,
+};
+use crate::native::Door;
+use aws_lc_rs::hmac;
 use quinn::crypto::rustls::QuicServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use quinn_proto::HashedConnectionIdGenerator;
+use rustls::server::ResolvesServerCert;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -28,50 +30,108 @@ const DATAGRAM_RECEIVE_BUFFER: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// The UDP socket could not be had.
-    #[error("cannot listen on udp {address}: {source}")]
+    #[error("cannot listen on udp {address}")]
     Bind {
         /// The address asked for.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
     },
-    /// The certificate and its key do not fit TLS.
-    #[error("the certificate cannot be used: {0}")]
+    /// TLS could not be set up.
+    #[error("TLS cannot be set up for QUIC")]
     Tls(#[from] rustls::Error),
     /// The TLS configuration does not fit QUIC.
-    #[error("no cipher suite for QUIC's first packets: {0}")]
+    #[error("there is no cipher suite for QUIC's first packets")]
     Quic(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
 }
 
-/// The native door, open.
+/// The UDP socket of the door, bound and not read yet.
+pub(crate) struct QuicSocket {
+    socket: std::net::UdpSocket,
+    address: SocketAddr,
+    buffers: UdpBuffers,
+}
+
+/// What the system granted for the socket, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UdpBuffers {
+    /// Asked for in each direction.
+    pub wanted: usize,
+    /// For packets that arrive.
+    pub receive: usize,
+    /// For packets that leave.
+    pub send: usize,
+}
+
+/// What a door shows of itself and is known by.
+pub(crate) struct Identity {
+    /// The certificate.
+    pub(crate) certificate: Arc<dyn ResolvesServerCert>,
+    /// Keys that are the same after a restart: clients of the former process then learn from the first answer that their
+    /// connection is gone, instead of waiting for the idle timeout.
+    pub(crate) keys: ConnectionKeys,
+    /// Whether the system may cut several packets out of one buffer.
+    pub(crate) gso: bool,
+}
+
+/// The key of the tokens for stateless resets, and that of the connection ids.
+pub(crate) type ConnectionKeys = [u8; 72];
+
+impl UdpBuffers {
+    /// What to say when less was granted than asked for.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let granted = self.receive.min(self.send);
+        (granted < self.wanted).then(|| {
+            format!(
+                "the system grants UDP buffers of {granted} bytes instead of {}: raise net.core.rmem_max and \
+                 net.core.wmem_max, or expect losses under load",
+                self.wanted
+            )
+        })
+    }
+}
+
+impl QuicSocket {
+    /// Takes the port at `address`.
+    pub(crate) fn bind(address: SocketAddr) -> Result<Self, EndpointError> {
+        let failed = |source| EndpointError::Bind { address, source };
+        let (socket, buffers) = udp_socket(address).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address, buffers })
+    }
+
+    /// Where it is bound.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the system granted.
+    pub(crate) fn buffers(&self) -> UdpBuffers {
+        self.buffers
+    }
+}
+
+/// The native doors on UDP, open.
 pub struct QuicDoor {
     endpoint: quinn::Endpoint,
     address: SocketAddr,
     acceptor: Acceptor,
-    counters: Arc<Counters>,
 }
 
 impl QuicDoor {
-    /// Opens the door at `address` and serves `region` through it, on the current tokio runtime.
+    /// Opens the door at `socket` and serves what comes as `door` does, on the current tokio runtime.
     ///
     /// # Errors
     /// [`EndpointError`].
-    pub fn open(
-        address: SocketAddr,
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-        region: Region,
-    ) -> Result<Self, EndpointError> {
-        let config = server_config(chain, key)?;
+    pub(crate) fn open(socket: QuicSocket, identity: Identity, door: Door) -> Result<Self, EndpointError> {
+        let config = server_config(identity.certificate, identity.gso)?;
+        let QuicSocket { socket, address, .. } = socket;
         let bind = |source| EndpointError::Bind { address, source };
-        let socket = udp_socket(address).map_err(bind)?;
         let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime);
+        let endpoint = quinn::Endpoint::new(endpoint_config(&identity.keys), Some(config), socket, runtime);
         let endpoint = endpoint.map_err(bind)?;
-        let address = endpoint.local_addr().map_err(bind)?;
-        let counters = Arc::new(Counters::default());
-        let acceptor = accept(endpoint.clone(), Door { region, counters: Arc::clone(&counters) });
-        Ok(Self { endpoint, address, acceptor, counters })
+        let acceptor = accept(endpoint.clone(), door);
+        Ok(Self { endpoint, address, acceptor })
     }
 
     /// Where it listens.
@@ -79,21 +139,16 @@ impl QuicDoor {
         self.address
     }
 
-    /// What it holds and has done.
-    pub fn status(&self) -> QuicStatus {
-        self.counters.status()
-    }
-
-    /// A handle that reads the status.
-    pub(crate) fn counters(&self) -> Arc<Counters> {
-        Arc::clone(&self.counters)
-    }
-
-    /// Stops accepting, tells every session, and waits for their ends to be sent, at most `patience`.
-    pub async fn close(self, patience: Duration) {
+    /// Refuses newcomers from now on.
+    pub fn drain(&self) {
         self.endpoint.set_server_config(None);
+    }
+
+    /// Waits until the ends of all connections are sent, at most `patience`. They end by [`Door::close`].
+    pub async fn close(self, patience: Duration) {
+        self.drain();
         let ended = tokio::time::timeout(patience, async {
-            self.acceptor.end().await;
+            self.acceptor.ended().await;
             self.endpoint.wait_idle().await;
         });
         if ended.await.is_err() {
@@ -102,52 +157,51 @@ impl QuicDoor {
     }
 }
 
-fn server_config(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<quinn::ServerConfig, EndpointError> {
+fn endpoint_config(keys: &ConnectionKeys) -> quinn::EndpointConfig {
+    let (reset, ids) = keys.split_at(64);
+    let mut config = quinn::EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, reset)));
+    let ids = ids.iter().fold(0, |key: u64, byte| key << 8 | u64::from(*byte));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
+    config
+}
+
+fn server_config(certificate: Arc<dyn ResolvesServerCert>, gso: bool) -> Result<quinn::ServerConfig, EndpointError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(certificate);
     tls.alpn_protocols = vec![b"h3".to_vec(), ALPN.to_vec()];
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    config.transport_config(Arc::new(transport_config()));
+    config.transport_config(Arc::new(transport_config(gso)));
     // First packets of handshakes nobody has taken up yet; the defaults (65,536 and 100 MB) are a flood's friend.
     config.max_incoming(1024).incoming_buffer_size_total(4 << 20);
     Ok(config)
 }
 
-fn transport_config() -> quinn::TransportConfig {
+fn transport_config(gso: bool) -> quinn::TransportConfig {
     let mut config = quinn::TransportConfig::default();
     config
         .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
         .keep_alive_interval(Some(IDLE_TIMEOUT / 3))
-        // HTTP/3 takes one bidirectional and three unidirectional streams for itself, `atoll/1` one bidirectional.
-        .max_concurrent_bidi_streams(2_u32.into())
-        .max_concurrent_uni_streams(8_u32.into())
-        .stream_receive_window((128_u32 * 1024).into())
-        .receive_window((512_u32 * 1024).into())
+        .max_concurrent_bidi_streams(BIDIRECTIONAL_STREAMS.into())
+        .max_concurrent_uni_streams(UNIDIRECTIONAL_STREAMS.into())
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(LOGIN_WINDOW.into())
         .send_window(1 << 20)
         .datagram_receive_buffer_size(Some(DATAGRAM_RECEIVE_BUFFER))
-        .datagram_send_buffer_size(DATAGRAM_SEND_BUFFER);
+        .datagram_send_buffer_size(DATAGRAM_SEND_BUFFER)
+        .enable_segmentation_offload(gso);
     config
 }
 
-fn udp_socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+fn udp_socket(address: SocketAddr) -> io::Result<(std::net::UdpSocket, UdpBuffers)> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     // What the system does not grant is no reason to stay closed, but one to say so.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
-    let granted = socket.recv_buffer_size()?.min(socket.send_buffer_size()?);
-    if granted < SOCKET_BUFFER {
-        tracing::warn!(
-            "the system grants UDP buffers of {granted} bytes instead of {SOCKET_BUFFER}: raise net.core.rmem_max and \
-             net.core.wmem_max, or expect losses under load"
-        );
-    }
+    let (receive, send) = (socket.recv_buffer_size()?, socket.send_buffer_size()?);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok((socket.into(), UdpBuffers { wanted: SOCKET_BUFFER, receive, send }))
 }

@@ -1,0 +1,154 @@
+//! What a session learns from the edge.
+
+use super::Session;
+use crate::closed::Closed;
+use crate::event::{Event, Lane, Member, Message};
+use crate::seat::{Changes, Seat};
+use atoll_proto::atoll::{
+    self, Error, IslandChanged, LargeHeader, OrderedMessage, ServerMessage, large_header, ordered_message,
+    server_message,
+};
+use atoll_proto::datagram::{Alias, Tag};
+use atoll_proto::lanes::Verdict;
+use bytes::Bytes;
+use std::time::Duration;
+
+impl Session {
+    /// Takes a datagram.
+    pub(crate) fn datagram(&mut self, datagram: Bytes) {
+        let Self { seat, stats, queue, .. } = self;
+        let Some(seat) = seat else {
+            stats.unknown_tag += 1;
+            return;
+        };
+        let mut dropped = 0;
+        seat.receive(datagram, stats, |packet| dropped += u64::from(queue.push_packet(packet)));
+        stats.queue_dropped += dropped;
+    }
+
+    /// Takes a frame of the control stream.
+    ///
+    /// # Errors
+    /// Why the connection cannot go on.
+    pub(crate) fn control(&mut self, frame: &[u8]) -> Result<(), Closed> {
+        use server_message::Message;
+        let message: ServerMessage = atoll_proto::decode(frame).map_err(lost)?;
+        let Some(message) = message.message else {
+            return Ok(());
+        };
+        match message {
+            Message::IslandChanged(changed) => self.island_changed(changed),
+            Message::MembersChanged(changed) => {
+                let Some(seat) = &mut self.seat else {
+                    return Ok(());
+                };
+                match seat.members_changed(changed).map_err(lost)? {
+                    Some(changes) => self.hear(changes.into()),
+                    None => Ok(()),
+                }
+            }
+            Message::Error(error) => self.hear(refused(error)),
+            Message::Draining(draining) => {
+                self.hear(Event::Draining { closes_in: Duration::from_millis(draining.close_in_ms.into()) })
+            }
+            Message::Received(received) => self.lanes.acknowledged(&received).map_err(lost),
+            Message::Kicked(_) => {
+                self.kicked = true;
+                Ok(())
+            }
+            // Answers to a login that is over. They change nothing.
+            Message::ChallengeResponse(_) | Message::Welcome(_) => Ok(()),
+        }
+    }
+
+    /// Takes a frame of the ordered stream.
+    ///
+    /// # Errors
+    /// Why the connection cannot go on: the frame cannot be read, or leaves out a number.
+    pub(crate) fn ordered(&mut self, now: Duration, frame: &[u8]) -> Result<(), Closed> {
+        let message: OrderedMessage = atoll_proto::decode(frame).map_err(lost)?;
+        match message.message {
+            Some(ordered_message::Message::Ordered(ordered)) => {
+                if self.lanes.accept(now, Lane::Ordered, ordered.number).map_err(lost)? == Verdict::Duplicate {
+                    return Ok(());
+                }
+                let sender = member(ordered.sender);
+                let (tag, number, payload) = (Tag(ordered.tag), ordered.number, ordered.payload.into());
+                self.message(Event::Ordered(Message { tag, number, sender, payload }))
+            }
+            Some(ordered_message::Message::Gap(gap)) => self.gap(now, Lane::Ordered, &gap),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a large message, or the gap that stands in its place.
+    ///
+    /// # Errors
+    /// Why the connection cannot go on.
+    pub(crate) fn large(&mut self, now: Duration, header: LargeHeader, payload: Bytes) -> Result<(), Closed> {
+        match header.message {
+            Some(large_header::Message::Large(large)) => {
+                if self.lanes.accept(now, Lane::Large, large.number).map_err(lost)? == Verdict::Duplicate {
+                    return Ok(());
+                }
+                let sender = member(large.sender);
+                self.message(Event::Large(Message { tag: Tag(large.tag), number: large.number, sender, payload }))
+            }
+            Some(large_header::Message::Gap(gap)) => self.gap(now, Lane::Large, &gap),
+            None => Ok(()),
+        }
+    }
+
+    fn message(&mut self, event: Event) -> Result<(), Closed> {
+        self.stats.messages_received += 1;
+        self.hear(event)
+    }
+
+    fn gap(&mut self, now: Duration, lane: Lane, gap: &atoll::Gap) -> Result<(), Closed> {
+        for (first, last) in self.lanes.gap(now, lane, gap).map_err(lost)? {
+            self.hear(Event::Gap { lane, first, last })?;
+        }
+        Ok(())
+    }
+
+    fn island_changed(&mut self, changed: IslandChanged) -> Result<(), Closed> {
+        if let Some(seat) = self.seat.as_mut().filter(|seat| seat.is_in(&changed)) {
+            let changes = seat.refresh(changed.members).map_err(lost)?;
+            if changes.joined.is_empty() && changes.left.is_empty() {
+                return Ok(());
+            }
+            return self.hear(changes.into());
+        }
+        let (seat, island) = Seat::new(changed).map_err(lost)?;
+        self.seat = Some(seat);
+        self.stats.islands += 1;
+        self.hear(Event::IslandChanged(island))
+    }
+
+    fn hear(&mut self, event: Event) -> Result<(), Closed> {
+        if self.lagged {
+            return Err(Closed::Lagged);
+        }
+        self.queue.push_control(event).map_err(|_| Closed::Lagged)
+    }
+}
+
+impl From<Changes> for Event {
+    fn from(Changes { joined, left }: Changes) -> Self {
+        Self::MembersChanged { joined, left }
+    }
+}
+
+fn member(sender: Option<atoll::Member>) -> Member {
+    let sender = sender.unwrap_or_default();
+    Member { alias: Alias(sender.alias), name: sender.name.into() }
+}
+
+fn refused(error: Error) -> Event {
+    Event::Refused { code: error.code(), reason: error.reason, count: error.count }
+}
+
+/// An edge that breaks the protocol is as good as lost.
+fn lost(error: impl ToString) -> Closed {
+    Closed::Lost(error.to_string())
+}

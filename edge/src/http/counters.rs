@@ -1,0 +1,32 @@
+//! What the HTTP door counts.
+
+use atoll_core::Counter;
+use serde::Serialize;
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) connections: Counter,
+    pub(super) arrivals_failed: Counter,
+    pub(super) upgrades_refused: Counter,
+}
+
+/// What the HTTP door holds and has done.
+#[derive(Debug, Serialize)]
+pub(super) struct HttpStatus {
+    /// Connections that speak HTTP now.
+    pub(super) connections: u64,
+    /// Connections that said nothing, or whose TLS handshake failed.
+    pub(super) arrivals_failed: u64,
+    /// Upgrades refused because there were too many already.
+    pub(super) upgrades_refused: u64,
+}
+
+impl Counters {
+    pub(super) fn status(&self) -> HttpStatus {
+        HttpStatus {
+            connections: self.connections.value(),
+            arrivals_failed: self.arrivals_failed.value(),
+            upgrades_refused: self.upgrades_refused.value(),
+        }
+    }
+}

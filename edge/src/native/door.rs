@@ -1,0 +1,171 @@
+//! What every native connection is served with, and the end of all of them.
+
+use super::counters::{Counters, NativeStatus};
+use super::ending::Ending;
+use super::resumptions::Resumptions;
+use super::waiting::{WaitingPlace, WaitingRoom};
+use crate::config::AllowedOrigins;
+use atoll_core::region::Region;
+use atoll_proto::close::CloseCode;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+
+/// Bodies of large messages that are read at the same moment, in bytes, of all clients together.
+pub(super) const UPLOAD_BUDGET: usize = 64 << 20;
+
+/// How the native doors behave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How long after the loss of its connection a session can be resumed.
+    pub resume_window: Duration,
+    /// Most connections that have not logged in, in all.
+    pub pre_auth: usize,
+    /// Most connections that have not logged in, from one IPv4 address or IPv6 network of 64 bits.
+    pub pre_auth_per_ip: usize,
+    /// Which web pages may open sessions.
+    pub allowed_origins: AllowedOrigins,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            resume_window: Duration::from_secs(60),
+            pre_auth: 1024,
+            pre_auth_per_ip: 256,
+            allowed_origins: AllowedOrigins::Any,
+        }
+    }
+}
+
+/// What all native doors share. Clones share it, too.
+#[derive(Clone)]
+pub struct Door(Arc<Inner>);
+
+struct Inner {
+    region: Region,
+    settings: Settings,
+    counters: Arc<Counters>,
+    resumptions: Arc<Resumptions>,
+    uploads: Arc<Semaphore>,
+    waiting: Arc<WaitingRoom>,
+    phase: watch::Sender<Phase>,
+    /// Every connection and session holds one; taken at the end, so that the last one's drop is noticed.
+    alive: Mutex<Option<mpsc::Sender<Infallible>>>,
+    all_gone: tokio::sync::Mutex<mpsc::Receiver<Infallible>>,
+}
+
+/// How far the end of the edge has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not begun.
+    Open,
+    /// Announced: sessions end then.
+    Draining(Instant),
+    /// Now.
+    Ending,
+}
+
+/// Somebody whom the end waits for.
+pub(super) struct Alive {
+    _sender: Option<mpsc::Sender<Infallible>>,
+}
+
+impl Door {
+    /// The doors' common part, for sessions of `region`.
+    pub fn new(region: Region, settings: Settings) -> Self {
+        let (alive, all_gone) = mpsc::channel(1);
+        Self(Arc::new(Inner {
+            region,
+            counters: Arc::default(),
+            resumptions: Arc::default(),
+            uploads: Arc::new(Semaphore::new(UPLOAD_BUDGET)),
+            waiting: Arc::new(WaitingRoom::new(settings.pre_auth, settings.pre_auth_per_ip)),
+            phase: watch::Sender::new(Phase::Open),
+            alive: Mutex::new(Some(alive)),
+            all_gone: tokio::sync::Mutex::new(all_gone),
+            settings,
+        }))
+    }
+
+    /// What the doors hold and have done.
+    pub fn status(&self) -> NativeStatus {
+        self.0.counters.status()
+    }
+
+    /// How the doors behave.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Announces the end to every session, and returns when all have gone or `grace` is over.
+    pub async fn drain(&self, grace: Duration) {
+        self.0.phase.send_replace(Phase::Draining(Instant::now() + grace));
+        let _ = tokio::time::timeout(grace, self.all_gone()).await;
+    }
+
+    /// Ends every session (4000), and returns when their clients know or are unlikely to hear.
+    pub async fn close(&self) {
+        self.0.phase.send_replace(Phase::Ending);
+        self.all_gone().await;
+    }
+
+    /// Lets a connection in that has not logged in, if there is a place.
+    pub(crate) fn enter(&self, from: IpAddr) -> Option<WaitingPlace> {
+        let place = self.0.waiting.enter(from);
+        if place.is_none() {
+            self.0.counters.pre_auth_refused.add(1);
+        }
+        place
+    }
+
+    /// Whether newcomers from there must show that the address is theirs.
+    pub(crate) fn is_crowded(&self, from: IpAddr) -> bool {
+        self.0.waiting.is_crowded(from)
+    }
+
+    /// Why a page of this origin may not open a session, if it may not.
+    pub(crate) fn refuses_origin(&self, origin: Option<&str>) -> Option<Ending> {
+        let refused = !self.0.settings.allowed_origins.allows(origin);
+        refused.then(|| Ending::new(CloseCode::Unauthorized, "pages of this origin may not open sessions here"))
+    }
+
+    /// Waits until sessions are to end.
+    pub(crate) async fn ending(&self) {
+        // The sender is part of this, so there is no error.
+        let _ = self.phase().wait_for(|phase| *phase == Phase::Ending).await;
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.0.counters
+    }
+
+    pub(super) fn region(&self) -> &Region {
+        &self.0.region
+    }
+
+    pub(super) fn resumptions(&self) -> &Arc<Resumptions> {
+        &self.0.resumptions
+    }
+
+    pub(super) fn uploads(&self) -> &Arc<Semaphore> {
+        &self.0.uploads
+    }
+
+    pub(super) fn phase(&self) -> watch::Receiver<Phase> {
+        self.0.phase.subscribe()
+    }
+
+    pub(super) fn alive(&self) -> Alive {
+        Alive { _sender: self.0.alive.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+    }
+
+    async fn all_gone(&self) {
+        drop(self.0.alive.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // Nothing is ever sent, so this waits for the last sender.
+        let _ = self.0.all_gone.lock().await.recv().await;
+    }
+}

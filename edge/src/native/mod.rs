@@ -1,0 +1,44 @@
+//! The protocol of a native session, whatever carries it: `atoll/1` between a client's connection and the region.
+//! docs/protocol.md is its contract.
+//!
+//! A door (`quic`, `ws`) makes a [`Connection`] of what it accepted and gives it to [`serve`]. What follows is the same
+//! for all of them: login, heartbeats, seats, datagrams, and one numbered end.
+
+mod carrier;
+mod connection;
+mod control;
+mod counters;
+mod datagrams;
+mod door;
+mod ending;
+mod inbox;
+mod link;
+mod login;
+mod member;
+mod members;
+mod outbox;
+mod queues;
+mod refusals;
+mod resumptions;
+mod seats;
+mod session;
+mod uploads;
+mod waiting;
+
+#[cfg(test)]
+mod network;
+
+pub(crate) use carrier::{ByteSource, Carrier, Datagrams, End, IncomingStream, Lane, Sent, Streams};
+pub(crate) use connection::{Connection, serve};
+pub use counters::{ByName, LaneStatus, NativeStatus};
+use datagrams::UpDatagrams;
+pub use door::{Door, Settings};
+pub(crate) use ending::Ending;
+pub(crate) use queues::{Mover, MoverIn, queues};
+pub(crate) use waiting::WaitingPlace;
+
+/// From the first packet of a connection to its welcome.
+pub(crate) const LOGIN_TIME: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The subprotocol of WebTransport and WebSocket.
+pub const SUBPROTOCOL: &str = "atoll.1";

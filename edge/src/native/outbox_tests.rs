@@ -1,0 +1,147 @@
+use super::*;
+use crate::native::{Mover, queues};
+use atoll_core::Address;
+use atoll_proto::framing::take_frame;
+use atoll_proto::lanes::{MAX_LARGE_HEADER, MAX_ORDERED_FRAME};
+
+/// A client's end of one connection, and the writers of its edge.
+struct Client {
+    mover: Mover,
+    carrier: Carrier,
+    writers: JoinSet<()>,
+    buffer: BytesMut,
+}
+
+impl Client {
+    fn new() -> Self {
+        let (carrier, _, _, mover) = queues([127, 0, 0, 1].into());
+        Self { mover, carrier, writers: JoinSet::new(), buffer: BytesMut::new() }
+    }
+
+    /// The next on the ordered lane: a number with its payload, or a gap.
+    async fn ordered(&mut self, outbox: &Arc<Outbox>) -> ordered_message::Message {
+        loop {
+            if let Some(frame) = take_frame(&mut self.buffer, MAX_ORDERED_FRAME).unwrap() {
+                let message: OrderedMessage = atoll_proto::decode(&frame).unwrap();
+                return message.message.unwrap();
+            }
+            tokio::select! {
+                () = outbox.wanted() => outbox.serve(&self.carrier, &mut self.writers),
+                bytes = self.mover.ordered.recv() => self.buffer.extend_from_slice(&bytes.unwrap()),
+            }
+        }
+    }
+
+    /// The next large message: its number, its payload.
+    async fn large(&mut self, outbox: &Arc<Outbox>) -> (u64, Bytes) {
+        let mut header = None;
+        loop {
+            if header.is_none()
+                && let Some(frame) = take_frame(&mut self.buffer, MAX_LARGE_HEADER).unwrap()
+            {
+                let read: LargeHeader = atoll_proto::decode(&frame).unwrap();
+                let Some(large_header::Message::Large(large)) = read.message else { panic!("{read:?}") };
+                header = Some(large);
+            }
+            if let Some(large) = header.as_ref().filter(|large| self.buffer.len() >= large.length as usize) {
+                return (large.number, self.buffer.split_to(large.length as usize).freeze());
+            }
+            tokio::select! {
+                () = outbox.wanted() => outbox.serve(&self.carrier, &mut self.writers),
+                bytes = self.mover.large.recv() => {
+                    let bytes = bytes.unwrap();
+                    assert!(bytes.len() <= LARGE_SLICE, "{}", bytes.len());
+                    self.buffer.extend_from_slice(&bytes);
+                }
+            }
+        }
+    }
+}
+
+fn outbox() -> Arc<Outbox> {
+    Arc::new(Outbox::new(Arc::default()))
+}
+
+fn message(payload: impl Into<Bytes>) -> Down {
+    Down { tag: Tag(7), from: Alias(3), sender: Sender::Peer(Address([1; 20])), payload: payload.into() }
+}
+
+fn number_of(message: ordered_message::Message) -> u64 {
+    let ordered_message::Message::Ordered(ordered) = message else { panic!("{message:?}") };
+    assert_eq!((ordered.tag, ordered.sender.unwrap().name), (7, Address([1; 20]).to_string()));
+    assert_eq!(ordered.payload, ordered.number.to_be_bytes());
+    ordered.number
+}
+
+fn push(outbox: &Outbox, number: u64) {
+    outbox.push(message(number.to_be_bytes().to_vec()));
+}
+
+fn received(ordered: u64, large: u64) -> Received {
+    Received { ordered, large, large_beyond: Vec::new() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_connection_gets_what_the_former_client_had_not() {
+    let outbox = outbox();
+    let mut first = Client::new();
+    for number in 1..=5 {
+        push(&outbox, number);
+        assert_eq!(number_of(first.ordered(&outbox).await), number);
+    }
+    outbox.acknowledge(&received(2, 0)).unwrap();
+    // While nobody is there.
+    push(&outbox, 6);
+    outbox.rewind(&received(3, 0)).unwrap();
+    let mut second = Client::new();
+    for number in 4..=6 {
+        assert_eq!(number_of(second.ordered(&outbox).await), number);
+    }
+    // The writer of the first connection, though never stopped, takes nothing away.
+    for number in 7..=20 {
+        push(&outbox, number);
+        assert_eq!(number_of(second.ordered(&outbox).await), number);
+    }
+    assert!(first.mover.ordered.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_too_long_is_a_gap() {
+    let outbox = outbox();
+    push(&outbox, 1);
+    push(&outbox, 2);
+    tokio::time::advance(ORDERED_BOUNDS.age + Duration::from_secs(1)).await;
+    push(&outbox, 3);
+    let mut client = Client::new();
+    assert_eq!(client.ordered(&outbox).await, ordered_message::Message::Gap(Gap { first: 1, last: 2 }));
+    assert_eq!(number_of(client.ordered(&outbox).await), 3);
+    assert_eq!(outbox.counters.lanes.lost_out.value(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_messages_go_sliced_one_after_the_other_and_wait_for_acknowledgements() {
+    let outbox = outbox();
+    let payload = |number: u64| Bytes::from(vec![number as u8; MAX_ORDERED + number as usize]);
+    for number in 1..=20 {
+        outbox.push(message(payload(number)));
+    }
+    let mut client = Client::new();
+    for number in 1..=16 {
+        assert_eq!(client.large(&outbox).await, (number, payload(number)));
+    }
+    // Sixteen may be on their way.
+    assert!(tokio::time::timeout(Duration::from_secs(5), client.large(&outbox)).await.is_err());
+    outbox.acknowledge(&received(0, 16)).unwrap();
+    for number in 17..=20 {
+        assert_eq!(client.large(&outbox).await, (number, payload(number)));
+    }
+}
+
+#[test]
+fn nobody_can_acknowledge_what_was_never_sent() {
+    let outbox = outbox();
+    push(&outbox, 1);
+    assert!(outbox.acknowledge(&received(1, 0)).is_err());
+    assert!(outbox.rewind(&received(1, 0)).is_err());
+    assert!(outbox.acknowledge(&received(0, 1)).is_err());
+}

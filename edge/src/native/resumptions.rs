@@ -1,0 +1,108 @@
+//! Tokens that take an earlier session up, and the way to the task of each.
+
+use super::session::Attach;
+use aws_lc_rs::digest::{SHA256, digest};
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+/// Random bytes of a token.
+const TOKEN: usize = 32;
+
+/// What is kept of a token: who reads this memory cannot take a session over, and looking a guess up takes the same time
+/// however close it is.
+type Hash = [u8; 32];
+
+/// The sessions that can be resumed, by the hash of their token. There is at most one for each session.
+#[derive(Default)]
+pub(super) struct Resumptions {
+    by_hash: Mutex<HashMap<Hash, mpsc::Sender<Attach>>>,
+}
+
+/// A token that is valid until it is used or this is dropped.
+pub(super) struct Issued {
+    resumptions: Arc<Resumptions>,
+    hash: Hash,
+}
+
+/// The operating system gave no random numbers.
+#[derive(Debug, thiserror::Error)]
+#[error("no random numbers for a resume token: {0}")]
+pub(super) struct NoRandomness(#[from] getrandom::Error);
+
+impl Resumptions {
+    /// A new token as 64 hex digits; who shows it is brought to `session`.
+    pub(super) fn issue(self: &Arc<Self>, session: mpsc::Sender<Attach>) -> Result<(String, Issued), NoRandomness> {
+        let mut token = [0; TOKEN];
+        getrandom::fill(&mut token)?;
+        let text = token.iter().fold(String::with_capacity(2 * TOKEN), |mut text, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        let hash = hash_of(&text);
+        self.lock().insert(hash, session);
+        Ok((text, Issued { resumptions: Arc::clone(self), hash }))
+    }
+
+    /// The way to the session of a token, which is used up.
+    pub(super) fn take(&self, token: &str) -> Option<mpsc::Sender<Attach>> {
+        if token.len() != 2 * TOKEN {
+            return None;
+        }
+        self.lock().remove(&hash_of(token))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Hash, mpsc::Sender<Attach>>> {
+        self.by_hash.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Issued {
+    fn drop(&mut self) {
+        self.resumptions.lock().remove(&self.hash);
+    }
+}
+
+fn hash_of(token: &str) -> Hash {
+    let mut hash = Hash::default();
+    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issue(resumptions: &Arc<Resumptions>) -> (String, Issued) {
+        resumptions.issue(mpsc::channel(1).0).unwrap()
+    }
+
+    #[test]
+    fn a_token_works_once_and_only_as_it_was_written() {
+        let resumptions = Arc::default();
+        let (token, issued) = issue(&resumptions);
+        assert_eq!(token.len(), 64);
+        for wrong in ["", "0", &token[1..], &token.to_uppercase(), &format!("{token} "), &"0".repeat(64)] {
+            if wrong != token {
+                assert!(resumptions.take(wrong).is_none(), "{wrong}");
+            }
+        }
+        assert!(resumptions.take(&token).is_some());
+        assert!(resumptions.take(&token).is_none());
+        drop(issued);
+    }
+
+    #[test]
+    fn a_session_that_ended_leaves_no_token() {
+        let resumptions = Arc::default();
+        let (first, held) = issue(&resumptions);
+        let (second, other) = issue(&resumptions);
+        drop(held);
+        assert!(resumptions.take(&first).is_none());
+        assert!(resumptions.take(&second).is_some());
+        drop(other);
+        assert!(resumptions.lock().is_empty());
+    }
+}

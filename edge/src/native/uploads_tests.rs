@@ -1,0 +1,170 @@
+use super::*;
+use atoll_proto::atoll::Gap;
+use atoll_proto::framing::put_frame;
+
+/// Streams of a client, its session, and how much the edge can hold.
+struct Scene {
+    uploads: Uploads,
+    budget: Arc<Semaphore>,
+}
+
+impl Scene {
+    fn new(budget: usize) -> Self {
+        let budget = Arc::new(Semaphore::new(budget));
+        Self { uploads: Uploads::new(Pace::new(), Arc::clone(&budget)), budget }
+    }
+
+    /// A stream with its type byte; what is sent there arrives.
+    fn open(&mut self) -> mpsc::Sender<Bytes> {
+        let (sender, receiver) = mpsc::channel(1024);
+        self.uploads.read(IncomingStream::Typed(ByteSource::Queue(receiver)));
+        sender
+    }
+
+    async fn number(&mut self) -> u64 {
+        match self.uploads.next().await.unwrap().news {
+            News::Message { number, .. } => number,
+            News::Gap { first, last } => panic!("a gap from {first} to {last}"),
+        }
+    }
+
+    async fn code(&mut self) -> CloseCode {
+        self.uploads.next().await.unwrap_err().code
+    }
+
+    /// Whether nothing comes for so long.
+    async fn is_quiet(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.uploads.next()).await.is_err()
+    }
+}
+
+fn ordered(number: u64, payload: usize) -> Bytes {
+    let ordered = Ordered { tag: 1, number, sender: None, payload: vec![7; payload] };
+    let mut frame = BytesMut::new();
+    put_frame(&OrderedMessage { message: Some(ordered_message::Message::Ordered(ordered)) }, &mut frame);
+    frame.freeze()
+}
+
+fn large(number: u64, length: u32) -> Bytes {
+    let large = Large { tag: 1, number, sender: None, length };
+    let mut frame = BytesMut::from(&[LARGE_STREAM][..]);
+    put_frame(&LargeHeader { message: Some(large_header::Message::Large(large)) }, &mut frame);
+    frame.freeze()
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_burst_a_client_is_read_at_its_pace() {
+    let mut scene = Scene::new(0);
+    let stream = scene.open();
+    stream.send(Bytes::from_static(&[ORDERED_STREAM])).await.unwrap();
+    let started = Instant::now();
+    for number in 1..=96 {
+        stream.send(ordered(number, MAX_ORDERED)).await.unwrap();
+    }
+    for number in 1..=96 {
+        assert_eq!(scene.number().await, number);
+    }
+    // 6 MiB, of which 2 MiB at once.
+    let taken = started.elapsed();
+    assert!((32..34).contains(&taken.as_secs()), "{taken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_messages_are_paced_too() {
+    let mut scene = Scene::new(0);
+    let stream = scene.open();
+    stream.send(Bytes::from_static(&[ORDERED_STREAM])).await.unwrap();
+    let feed = tokio::spawn(async move {
+        // Frames of no byte: skipped, but not for nothing.
+        for _ in 0..100 {
+            stream.send(Bytes::from(vec![0; 1024])).await.unwrap();
+        }
+        stream.send(ordered(1, 0)).await.unwrap();
+        stream
+    });
+    let started = Instant::now();
+    assert_eq!(scene.number().await, 1);
+    assert!(started.elapsed() > Duration::from_secs(30), "{:?}", started.elapsed());
+    drop(feed.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_large_messages_are_read_at_a_time_and_those_that_stall_end_the_session() {
+    let mut scene = Scene::new(UPLOADS);
+    let started: Vec<_> = (0..5).map(|_| scene.open()).collect();
+    for (number, stream) in (1..).zip(&started) {
+        stream.send(large(number, 1000)).await.unwrap();
+    }
+    // The fifth is whole, but its turn comes when one of the others is.
+    started[4].send(vec![0; 1000].into()).await.unwrap();
+    assert!(scene.is_quiet(Duration::from_secs(10)).await);
+    started[2].send(vec![0; 1000].into()).await.unwrap();
+    assert_eq!(scene.number().await, 3);
+    assert_eq!(scene.number().await, 5);
+    let asked = Instant::now();
+    assert_eq!(scene.code().await, CloseCode::Malformed);
+    assert_eq!(asked.elapsed().as_secs(), 20);
+}
+
+/// As many bytes as a test needs.
+const UPLOADS: usize = 4 << 20;
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_bounded_over_all_clients() {
+    let mut scene = Scene::new(1500);
+    let (first, second) = (scene.open(), scene.open());
+    first.send(large(1, 1000)).await.unwrap();
+    assert!(scene.is_quiet(Duration::from_secs(1)).await);
+    second.send(large(2, 1000)).await.unwrap();
+    second.send(vec![0; 1000].into()).await.unwrap();
+    assert!(scene.is_quiet(Duration::from_secs(1)).await);
+    first.send(vec![0; 1000].into()).await.unwrap();
+    // Held until the session has passed it on.
+    let arrived = scene.uploads.next().await.unwrap();
+    assert!(scene.is_quiet(Duration::from_secs(1)).await);
+    drop(arrived);
+    assert_eq!(scene.number().await, 2);
+    assert_eq!(scene.budget.available_permits(), 1500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_the_rules_ends_the_session() {
+    let wrong: [&[u8]; 3] = [
+        // A frame above the limit, one that is no message, a header of an unknown kind.
+        &[ORDERED_STREAM, 0xff, 0xff, 0x7f],
+        &[ORDERED_STREAM, 3, 0xff, 0xff, 0xff],
+        &[LARGE_STREAM, 2, 0x18, 1],
+    ];
+    for bytes in wrong {
+        let mut scene = Scene::new(UPLOADS);
+        scene.open().send(bytes.to_vec().into()).await.unwrap();
+        assert_eq!(scene.code().await, CloseCode::Malformed, "{bytes:?}");
+    }
+    let mut scene = Scene::new(UPLOADS);
+    scene.open().send(large(1, MAX_LARGE as u32 + 1)).await.unwrap();
+    assert_eq!(scene.code().await, CloseCode::Malformed);
+    let mut scene = Scene::new(UPLOADS);
+    let streams = [scene.open(), scene.open()];
+    for stream in &streams {
+        stream.send(Bytes::from_static(&[ORDERED_STREAM])).await.unwrap();
+    }
+    assert_eq!(scene.code().await, CloseCode::Malformed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_of_other_types_are_stopped_and_those_that_break_off_are_no_fault() {
+    let mut scene = Scene::new(UPLOADS);
+    let other = scene.open();
+    other.send(Bytes::from_static(&[9, 1, 2, 3])).await.unwrap();
+    other.closed().await;
+    let half = scene.open();
+    half.send(large(1, 1000).slice(..4)).await.unwrap();
+    drop(half);
+    let stream = scene.open();
+    let gap = OrderedMessage { message: Some(ordered_message::Message::Gap(Gap { first: 1, last: 4 })) };
+    let mut frame = BytesMut::from(&[ORDERED_STREAM][..]);
+    put_frame(&gap, &mut frame);
+    stream.send(frame.freeze()).await.unwrap();
+    let arrived = scene.uploads.next().await.unwrap();
+    assert!(matches!(arrived.news, News::Gap { first: 1, last: 4 }) && arrived.lane == Lane::Ordered);
+}
