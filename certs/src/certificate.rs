@@ -1,6 +1,7 @@
 //! A certificate as a server shows it.
 
 use crate::development::{CertError, DevelopmentCertificate};
+use crate::digest::{hex, sha256};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -103,19 +104,6 @@ impl fmt::Display for Kind {
             Self::Files => "files",
         })
     }
-}
-
-/// SHA-256 of some bytes.
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(digest.as_ref());
-    sha256
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Seconds since 1970; a certificate valid since before then is valid since then.

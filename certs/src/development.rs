@@ -1,6 +1,6 @@
 //! The certificate an edge makes for itself.
 
-use crate::certificate::{hex, sha256};
+use crate::digest::{hex, sha256};
 use crate::issue::{self, Pair};
 use crate::names::{Name, all_names};
 use crate::store;

@@ -1,6 +1,7 @@
 //! Certificates that an operator brings, as PEM files.
 
-use crate::certificate::{Certificate, Kind, sha256};
+use crate::certificate::{Certificate, Kind};
+use crate::digest::sha256;
 use crate::store;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

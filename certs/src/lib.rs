@@ -12,6 +12,7 @@
 mod certificate;
 mod current;
 mod development;
+mod digest;
 mod files;
 mod issue;
 mod keeper;

@@ -3,8 +3,10 @@
 use crate::closed::Closed;
 use crate::dialer::{Dialed, Dialer};
 use crate::doors::Doors;
+use crate::endpoint::Endpoint;
 use crate::error::{ConnectError, LoginError};
 use crate::event::{Event, Lane};
+use crate::limits::Limits;
 use crate::login::Credentials;
 use crate::options::Options;
 use crate::raw::{Connection, DatagramSendError, Transport};
@@ -18,8 +20,7 @@ use atoll_proto::Address;
 use atoll_proto::archipelago::Position;
 use atoll_proto::atoll::Welcome;
 use atoll_proto::close::CloseCode;
-use atoll_proto::datagram::{Kind, MAX_PAYLOAD, Sequence, UP_HEADER, Up};
-use atoll_proto::lanes::{MAX_LARGE, MAX_ORDERED};
+use atoll_proto::datagram::{Kind, Sequence, UP_HEADER, Up};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,19 +33,6 @@ use tokio::time::Instant;
 pub struct Client {
     shared: Arc<Shared>,
     address: Address,
-}
-
-/// What the edge accepts from a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest payload of a packet, in bytes.
-    pub payload: usize,
-    /// Largest payload of an ordered message, in bytes.
-    pub ordered: usize,
-    /// Largest payload of a large message, in bytes.
-    pub large: usize,
-    /// How often a heartbeat is expected.
-    pub heartbeat_interval: Duration,
 }
 
 /// Why a packet or message was not sent.
@@ -298,21 +286,6 @@ impl Drop for Client {
     }
 }
 
-impl Limits {
-    /// What a welcome says; the protocol's own figures for what it does not say.
-    pub(crate) fn of(welcome: &Welcome) -> Self {
-        let limits = welcome.limits.unwrap_or_default();
-        let said = |value: u32, otherwise: usize| if value == 0 { otherwise } else { value as usize };
-        Self {
-            payload: said(limits.max_payload_bytes, MAX_PAYLOAD),
-            // What the protocol frames is bounded, too, whatever an edge says.
-            ordered: said(limits.max_ordered_bytes, MAX_ORDERED).min(MAX_ORDERED),
-            large: said(limits.max_large_bytes, MAX_LARGE).min(MAX_LARGE),
-            heartbeat_interval: Duration::from_millis(said(limits.heartbeat_interval_ms, 1000) as u64),
-        }
-    }
-}
-
 /// Checks that the welcome is for `address`.
 fn check_welcome(welcome: &Welcome, address: Address) -> Result<(), ConnectError> {
     let peer = welcome.welcome.as_ref().map(|welcome| welcome.peer_id.as_str()).unwrap_or_default();
@@ -320,4 +293,27 @@ fn check_welcome(welcome: &Welcome, address: Address) -> Result<(), ConnectError
         return Ok(());
     }
     Err(ConnectError::Login(LoginError::WrongPeer(peer.to_owned())))
+}
+
+impl Endpoint {
+    /// Connects and logs in as `wallet`. A client that reconnects does so from this socket, by this way.
+    ///
+    /// # Errors
+    /// A [`ConnectError`].
+    pub async fn connect(&self, wallet: &Wallet) -> Result<Client, ConnectError> {
+        Client::enter(Dialer::Endpoint(self.clone()), wallet).await
+    }
+}
+
+impl Connection {
+    /// Logs in as `wallet`, by [`Options::proof`]. There is no time limit here;
+    /// [`Endpoint::connect`](crate::Endpoint::connect) has one, and tries the challenge when the edge refuses a signed
+    /// fetch. The client does not connect again after a loss.
+    ///
+    /// # Errors
+    /// [`ConnectError::Closed`] when the edge refuses, [`ConnectError::Login`] when it does not follow the protocol.
+    pub async fn login(mut self, wallet: &Wallet, options: &Options) -> Result<Client, ConnectError> {
+        let welcome = self.enter(&Credentials::new(wallet, options), None).await?;
+        Client::start(self, wallet.address(), welcome, options)
+    }
 }

@@ -1,14 +1,11 @@
 //! A socket from which connections to one edge are made.
 
-use crate::client::Client;
 use crate::closed::Closed;
-use crate::dialer::Dialer;
 use crate::error::ConnectError;
 use crate::options::Options;
 use crate::raw::{Connection, Transport, websocket};
 use crate::socket::Socket;
 use crate::target::Target;
-use crate::wallet::Wallet;
 use std::io;
 use std::net::SocketAddr;
 use wtransport::endpoint::ConnectOptions;
@@ -33,14 +30,6 @@ impl Endpoint {
         let address = resolve(target).await?;
         let socket = Socket::open(target, address, options)?;
         Ok(Self { target: target.clone(), address, options: options.clone(), socket })
-    }
-
-    /// Connects and logs in as `wallet`. A client that reconnects does so from this socket, by this way.
-    ///
-    /// # Errors
-    /// A [`ConnectError`].
-    pub async fn connect(&self, wallet: &Wallet) -> Result<Client, ConnectError> {
-        Client::enter(Dialer::Endpoint(self.clone()), wallet).await
     }
 
     /// Connects and opens the control stream, and says nothing on it.

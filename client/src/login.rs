@@ -1,6 +1,5 @@
 //! Login, step by step.
 
-use crate::client::Client;
 use crate::closed::Closed;
 use crate::error::{ConnectError, LoginError};
 use crate::options::{Options, Proof};
@@ -54,17 +53,6 @@ pub fn signed_fetch(wallet: &Wallet, server: &str, time: SystemTime) -> SignedFe
 }
 
 impl Connection {
-    /// Logs in as `wallet`, by [`Options::proof`]. There is no time limit here;
-    /// [`Endpoint::connect`](crate::Endpoint::connect) has one, and tries the challenge when the edge refuses a signed
-    /// fetch. The client does not connect again after a loss.
-    ///
-    /// # Errors
-    /// [`ConnectError::Closed`] when the edge refuses, [`ConnectError::Login`] when it does not follow the protocol.
-    pub async fn login(mut self, wallet: &Wallet, options: &Options) -> Result<Client, ConnectError> {
-        let welcome = self.enter(&Credentials::new(wallet, options), None).await?;
-        Client::start(self, wallet.address(), welcome, options)
-    }
-
     /// Asks for a challenge in the name of `address` and returns the text to sign.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! What a client and the task that serves it share.
 
-use crate::client::Limits;
 use crate::closed::Closed;
 use crate::event::{Event, Lane};
+use crate::limits::Limits;
 use crate::raw::Transport;
 use crate::session::{Login, Session};
 use crate::socket::Socket;

@@ -16,6 +16,7 @@
 //! ```
 
 mod door;
+mod latency;
 mod progress;
 mod stamp;
 mod summary;
@@ -24,10 +25,10 @@ mod walk;
 mod walker;
 
 pub use door::Door;
+pub use latency::Latency;
 pub use progress::Progress;
 pub use stamp::Clock;
 pub use summary::Summary;
-pub use tally::Latency;
 pub use walk::Area;
 
 use crate::{Doors, Options};

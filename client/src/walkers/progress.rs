@@ -1,6 +1,6 @@
 //! How a run of walkers goes at the moment.
 
-use super::tally::Latency;
+use super::latency::Latency;
 use std::fmt;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! What a run of walkers came to.
 
-use super::tally::{Latency, Outcome, Tally};
+use super::latency::Latency;
+use super::tally::{Outcome, Tally};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

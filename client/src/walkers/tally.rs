@@ -1,5 +1,6 @@
 //! What walkers count together while they walk, and each for itself.
 
+use super::latency::Latency;
 use super::progress::Progress;
 use crate::target::Way;
 use crate::{Closed, Stats};
@@ -13,17 +14,6 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Histograms of packets, so that walkers on several threads do not wait for one another.
 const PARTS: usize = 8;
-
-/// Delivery latencies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Latency {
-    /// Half of the packets were faster.
-    pub p50: Duration,
-    /// 99 of 100 packets were faster.
-    pub p99: Duration,
-    /// The slowest.
-    pub max: Duration,
-}
 
 /// What the walkers count together while they walk.
 #[derive(Debug)]

@@ -1,21 +1,20 @@
-//! One connection, from its arrival to its end, and how it becomes a session's.
+//! One connection, from its arrival to its end.
 
-use super::carrier::{Carrier, Datagrams, End, Streams};
+use super::carrier::Carrier;
 use super::control::{ControlReader, ControlWriter};
-use super::door::{Alive, Door};
+use super::counters::Counters;
 use super::ending::Ending;
-use super::login::{LoggedIn, Login};
-use super::session;
-use super::waiting::WaitingPlace;
+use super::gate::Alive;
+use super::streams::{Datagrams, End, Streams};
 use atoll_proto::close::CloseCode;
-use tokio::time::Instant;
+use std::sync::Arc;
 
 /// A connection and who waits for its end.
 pub(crate) struct Connection {
     pub(super) carrier: Carrier,
     pub(super) streams: Streams,
     pub(super) datagrams: Datagrams,
-    door: Door,
+    counters: Arc<Counters>,
     _alive: Alive,
 }
 
@@ -28,13 +27,19 @@ pub(super) struct Opened {
 
 impl Connection {
     /// Counts the connection, until it is dropped.
-    pub(crate) fn new(door: &Door, carrier: Carrier, streams: Streams, datagrams: Datagrams) -> Self {
-        door.counters().connections.add(1);
-        Self { carrier, streams, datagrams, door: door.clone(), _alive: door.alive() }
+    pub(super) fn new(
+        counters: &Arc<Counters>,
+        alive: Alive,
+        carrier: Carrier,
+        streams: Streams,
+        datagrams: Datagrams,
+    ) -> Self {
+        counters.connections.add(1);
+        Self { carrier, streams, datagrams, counters: Arc::clone(counters), _alive: alive }
     }
 
     /// Waits for the control stream.
-    async fn open(&mut self) -> Result<(ControlReader, ControlWriter), Ending> {
+    pub(super) async fn open(&mut self) -> Result<(ControlReader, ControlWriter), Ending> {
         if !self.carrier.has_datagrams() {
             return Err(Ending::new(CloseCode::UnsupportedProtocol, "this protocol needs QUIC datagrams"));
         }
@@ -45,7 +50,7 @@ impl Connection {
 
     /// Counts why it ended, and tells the client unless that ended it.
     pub(crate) async fn end(self, ending: Ending) {
-        let counters = self.door.counters();
+        let counters = &self.counters;
         match self.carrier.ended() {
             // The client's own close is the cause, whatever of the session failed first.
             Some(End::ByPeer) => counters.closed(CloseCode::Closed),
@@ -60,45 +65,6 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.door.counters().connections.subtract(1);
+        self.counters.connections.subtract(1);
     }
-}
-
-/// Serves a connection until it ends, or is part of a session that another task serves. Its login ends at `deadline`.
-pub(crate) async fn serve(mut connection: Connection, place: WaitingPlace, deadline: Instant) {
-    let door = connection.door.clone();
-    let opened = tokio::select! {
-        biased;
-        () = door.ending() => Err(Ending::shutting_down()),
-        opened = in_time(deadline, connection.open()) => opened,
-    };
-    let (reader, writer) = match opened {
-        Ok(opened) => opened,
-        Err(ending) => return connection.end(ending).await,
-    };
-    let mut opened = Opened { connection, reader, writer };
-    let mut login = Login::new(door.clone());
-    loop {
-        let logged_in = tokio::select! {
-            biased;
-            () = door.ending() => Err(Ending::shutting_down()),
-            logged_in = in_time(deadline, login.next(&mut opened)) => logged_in,
-        };
-        match logged_in {
-            Ok(LoggedIn::Anew(session)) => {
-                drop(place);
-                return session::run(session, opened, door).await;
-            }
-            Ok(LoggedIn::Again(resumption)) => match resumption.hand_over(opened).await {
-                Ok(()) => return,
-                Err(back) => opened = back,
-            },
-            Err(ending) => return opened.connection.end(ending).await,
-        }
-    }
-}
-
-async fn in_time<T>(deadline: Instant, step: impl Future<Output = Result<T, Ending>>) -> Result<T, Ending> {
-    let in_time = tokio::time::timeout_at(deadline, step).await;
-    in_time.unwrap_or_else(|_| Err(Ending::new(CloseCode::LoginTimeout, "no login within 10 seconds")))
 }

@@ -1,6 +1,6 @@
 //! The control stream: messages in, messages out.
 
-use super::carrier::{ByteSink, ByteSource, SourceEnd};
+use super::streams::{ByteSink, ByteSource, SourceEnd};
 use atoll_proto::atoll::{ClientMessage, ServerMessage, client_message, server_message};
 use atoll_proto::close::CloseCode;
 use atoll_proto::framing::{FrameError, MAX_MESSAGE, put_frame, take_frame};

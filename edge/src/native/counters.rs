@@ -1,6 +1,6 @@
 //! What the native doors count.
 
-use super::carrier::Lane;
+use super::streams::Lane;
 use super::uploads::News;
 use atoll_core::Counter;
 use atoll_proto::atoll::ErrorCode;

@@ -1,17 +1,20 @@
 //! What every native connection is served with, and the end of all of them.
 
+use super::carrier::Carrier;
+use super::connection::Connection;
 use super::counters::{Counters, NativeStatus};
 use super::ending::Ending;
+use super::gate::Gate;
 use super::resumptions::Resumptions;
+use super::streams::{Datagrams, Streams};
 use super::waiting::{WaitingPlace, WaitingRoom};
 use crate::config::AllowedOrigins;
 use atoll_core::region::Region;
 use atoll_proto::close::CloseCode;
-use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 /// Bodies of large messages that are read at the same moment, in bytes, of all clients together.
@@ -53,9 +56,7 @@ struct Inner {
     uploads: Arc<Semaphore>,
     waiting: Arc<WaitingRoom>,
     phase: watch::Sender<Phase>,
-    /// Every connection and session holds one; taken at the end, so that the last one's drop is noticed.
-    alive: Mutex<Option<mpsc::Sender<Infallible>>>,
-    all_gone: tokio::sync::Mutex<mpsc::Receiver<Infallible>>,
+    gate: Gate,
 }
 
 /// How far the end of the edge has come.
@@ -69,15 +70,9 @@ pub(super) enum Phase {
     Ending,
 }
 
-/// Somebody whom the end waits for.
-pub(super) struct Alive {
-    _sender: Option<mpsc::Sender<Infallible>>,
-}
-
 impl Door {
     /// The doors' common part, for sessions of `region`.
     pub fn new(region: Region, settings: Settings) -> Self {
-        let (alive, all_gone) = mpsc::channel(1);
         Self(Arc::new(Inner {
             region,
             counters: Arc::default(),
@@ -85,8 +80,7 @@ impl Door {
             uploads: Arc::new(Semaphore::new(UPLOAD_BUDGET)),
             waiting: Arc::new(WaitingRoom::new(settings.pre_auth, settings.pre_auth_per_ip)),
             phase: watch::Sender::new(Phase::Open),
-            alive: Mutex::new(Some(alive)),
-            all_gone: tokio::sync::Mutex::new(all_gone),
+            gate: Gate::default(),
             settings,
         }))
     }
@@ -104,13 +98,18 @@ impl Door {
     /// Announces the end to every session, and returns when all have gone or `grace` is over.
     pub async fn drain(&self, grace: Duration) {
         self.0.phase.send_replace(Phase::Draining(Instant::now() + grace));
-        let _ = tokio::time::timeout(grace, self.all_gone()).await;
+        let _ = tokio::time::timeout(grace, self.0.gate.all_gone()).await;
     }
 
     /// Ends every session (4000), and returns when their clients know or are unlikely to hear.
     pub async fn close(&self) {
         self.0.phase.send_replace(Phase::Ending);
-        self.all_gone().await;
+        self.0.gate.all_gone().await;
+    }
+
+    /// A connection that came in by one of the doors.
+    pub(crate) fn connection(&self, carrier: Carrier, streams: Streams, datagrams: Datagrams) -> Connection {
+        Connection::new(&self.0.counters, self.0.gate.enter(), carrier, streams, datagrams)
     }
 
     /// Lets a connection in that has not logged in, if there is a place.
@@ -157,15 +156,5 @@ impl Door {
 
     pub(super) fn phase(&self) -> watch::Receiver<Phase> {
         self.0.phase.subscribe()
-    }
-
-    pub(super) fn alive(&self) -> Alive {
-        Alive { _sender: self.0.alive.lock().unwrap_or_else(PoisonError::into_inner).clone() }
-    }
-
-    async fn all_gone(&self) {
-        drop(self.0.alive.lock().unwrap_or_else(PoisonError::into_inner).take());
-        // Nothing is ever sent, so this waits for the last sender.
-        let _ = self.0.all_gone.lock().await.recv().await;
     }
 }

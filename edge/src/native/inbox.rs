@@ -1,7 +1,7 @@
 //! Which numbered messages of a client have arrived, and when it is told so.
 
-use super::carrier::Lane;
 use super::ending::Ending;
+use super::streams::Lane;
 use super::uploads::News;
 use atoll_proto::atoll::Received;
 use atoll_proto::close::CloseCode;

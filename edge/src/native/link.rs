@@ -1,11 +1,12 @@
 //! How a room reaches a native client.
 
-use super::carrier::{Carrier, Sent};
+use super::carrier::Carrier;
 use super::control::ControlWriter;
 use super::counters::Counters;
 use super::members;
 use super::outbox::{Down, Outbox};
 use super::refusals::Refusals;
+use super::streams::Sent;
 use atoll_core::room::{Batch, Frame, Link, MemberList, Pressure, SendError};
 use atoll_proto::archipelago::IslandChangedMessage;
 use atoll_proto::atoll::ErrorCode;

@@ -1,22 +1,18 @@
 //! From a connection to a session: a new one, or an earlier one that goes on.
 
+use super::attach::Resumption;
 use super::connection::Opened;
 use super::control::ControlWriter;
 use super::door::Door;
 use super::ending::Ending;
-use super::session::Attach;
 use atoll_core::Address;
 use atoll_core::auth::Challenge;
 use atoll_core::region::{Capabilities, Proof, Session};
-use atoll_proto::archipelago::{ChallengeRequestMessage, ChallengeResponseMessage, WelcomeMessage};
+use atoll_proto::archipelago::{ChallengeRequestMessage, ChallengeResponseMessage};
 use atoll_proto::atoll::client_message::Message as FromClient;
 use atoll_proto::atoll::server_message::Message as ToClient;
-use atoll_proto::atoll::{self, Error, ErrorCode, Limits, Received, Resume, SignedFetch, Welcome};
+use atoll_proto::atoll::{self, Error, ErrorCode, Resume, SignedFetch};
 use atoll_proto::close::CloseCode;
-use atoll_proto::datagram::MAX_PAYLOAD;
-use atoll_proto::framing::MAX_MESSAGE;
-use atoll_proto::lanes::{MAX_LARGE, MAX_ORDERED};
-use tokio::sync::{mpsc, oneshot};
 
 /// Tokens that one connection may show.
 const RESUME_ATTEMPTS: u32 = 2;
@@ -27,29 +23,6 @@ pub(super) enum LoggedIn {
     Anew(Session),
     /// The token of an earlier one, which is used up now.
     Again(Resumption),
-}
-
-/// The way to a session that should go on.
-pub(super) struct Resumption {
-    session: mpsc::Sender<Attach>,
-    received: Received,
-}
-
-impl Resumption {
-    /// Gives the connection to the session, or back when that has ended meanwhile.
-    pub(super) async fn hand_over(self, opened: Opened) -> Result<(), Opened> {
-        let (give_back, given_back) = oneshot::channel();
-        let attach = Attach { opened, received: self.received, give_back };
-        match self.session.try_send(attach) {
-            Ok(()) => match given_back.await {
-                Ok(opened) => Err(opened),
-                Err(_) => Ok(()),
-            },
-            Err(mpsc::error::TrySendError::Full(attach) | mpsc::error::TrySendError::Closed(attach)) => {
-                Err(attach.opened)
-            }
-        }
-    }
 }
 
 /// How far a login has come.
@@ -151,25 +124,6 @@ impl Login {
     async fn prove(&self, proof: Proof) -> Result<Session, Ending> {
         Ok(self.door.region().login(proof, Capabilities { quic: true }).await?)
     }
-}
-
-/// What a client is told first, whether its session is new or goes on.
-pub(super) fn welcome(door: &Door, address: Address, token: String, resumed: Option<Received>) -> ToClient {
-    let heartbeat_interval = door.region().settings().heartbeat_interval;
-    let milliseconds = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-    ToClient::Welcome(Welcome {
-        welcome: Some(WelcomeMessage { peer_id: address.to_string() }),
-        limits: Some(Limits {
-            max_message_bytes: MAX_MESSAGE as u32,
-            max_payload_bytes: MAX_PAYLOAD as u32,
-            heartbeat_interval_ms: milliseconds(heartbeat_interval),
-            max_ordered_bytes: MAX_ORDERED as u32,
-            max_large_bytes: MAX_LARGE as u32,
-        }),
-        resume_token: token,
-        resume_window_ms: milliseconds(door.settings().resume_window),
-        resumed,
-    })
 }
 
 fn signed_fetch_proof(fetch: SignedFetch) -> Proof {

@@ -1,9 +1,10 @@
 //! The protocol of a native session, whatever carries it: `atoll/1` between a client's connection and the region.
 //! docs/protocol.md is its contract.
 //!
-//! A door (`quic`, `ws`) makes a [`Connection`] of what it accepted and gives it to [`serve`]. What follows is the same
+//! A door (`quic`, `ws`) makes a connection of what it accepted and gives it to `serve`. What follows is the same
 //! for all of them: login, heartbeats, seats, datagrams, and one numbered end.
 
+mod attach;
 mod carrier;
 mod connection;
 mod control;
@@ -11,6 +12,7 @@ mod counters;
 mod datagrams;
 mod door;
 mod ending;
+mod gate;
 mod inbox;
 mod link;
 mod login;
@@ -21,20 +23,24 @@ mod queues;
 mod refusals;
 mod resumptions;
 mod seats;
+mod serve;
 mod session;
+mod streams;
 mod uploads;
 mod waiting;
+mod welcome;
 
 #[cfg(test)]
 mod network;
 
-pub(crate) use carrier::{ByteSource, Carrier, Datagrams, End, IncomingStream, Lane, Sent, Streams};
-pub(crate) use connection::{Connection, serve};
+pub(crate) use carrier::Carrier;
 pub use counters::{ByName, LaneStatus, NativeStatus};
 use datagrams::UpDatagrams;
 pub use door::{Door, Settings};
 pub(crate) use ending::Ending;
 pub(crate) use queues::{Mover, MoverIn, queues};
+pub(crate) use serve::serve;
+pub(crate) use streams::{ByteSource, Datagrams, End, IncomingStream, Lane, Sent, Streams};
 pub(crate) use waiting::WaitingPlace;
 
 /// From the first packet of a connection to its welcome.

@@ -1,7 +1,8 @@
 //! Numbered messages to a client: kept for it whatever its connections do, and written by one task a lane.
 
-use super::carrier::{ByteSink, Carrier, Lane, SinkGone};
+use super::carrier::Carrier;
 use super::counters::Counters;
+use super::streams::{ByteSink, Lane, SinkGone};
 use atoll_core::room::Sender;
 use atoll_proto::atoll::{Gap, Large, LargeHeader, Member, Ordered, OrderedMessage, Received};
 use atoll_proto::atoll::{large_header, ordered_message};

@@ -14,7 +14,8 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        let (carrier, _, _, mover) = queues([127, 0, 0, 1].into());
+        let (queues, _, _, mover) = queues([127, 0, 0, 1].into());
+        let carrier = Carrier::Queues(queues);
         Self { mover, carrier, writers: JoinSet::new(), buffer: BytesMut::new() }
     }
 

@@ -1,6 +1,6 @@
 //! A carrier made of queues, for what is not QUIC. A task moves them: to a WebSocket, or in a test to a virtual network.
 
-use super::carrier::{ByteSink, ByteSource, Carrier, Datagrams, End, IncomingStream, Lane, Sent, Streams};
+use super::streams::{ByteSink, ByteSource, Datagrams, End, IncomingStream, Lane, Sent, Streams};
 use atoll_core::room::{Batch, Format, WEBTRANSPORT_PREFIX};
 use atoll_proto::close::CloseCode;
 use bytes::{Buf, Bytes};
@@ -66,7 +66,7 @@ pub(crate) struct MoverIn {
 }
 
 /// Makes a connection of queues and what moves them.
-pub(crate) fn queues(remote: IpAddr) -> (Carrier, Streams, Datagrams, Mover) {
+pub(crate) fn queues(remote: IpAddr) -> (Queues, Streams, Datagrams, Mover) {
     let (control_out, control_queue) = mpsc::channel(PIECES);
     let (ordered_out, ordered_queue) = mpsc::channel(PIECES);
     let (large_out, large_queue) = mpsc::channel(1);
@@ -90,7 +90,7 @@ pub(crate) fn queues(remote: IpAddr) -> (Carrier, Streams, Datagrams, Mover) {
         incoming: MoverIn { control: control_in, datagrams: datagrams_in, streams: streams_in, end },
         close: closing,
     };
-    (Carrier::Queues(Queues(Arc::new(outgoing))), streams, Datagrams::Queue(datagram_source), mover)
+    (Queues(Arc::new(outgoing)), streams, Datagrams::Queue(datagram_source), mover)
 }
 
 impl Queues {

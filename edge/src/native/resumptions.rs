@@ -1,6 +1,6 @@
 //! Tokens that take an earlier session up, and the way to the task of each.
 
-use super::session::Attach;
+use super::attach::Attach;
 use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::HashMap;
 use std::fmt::Write;

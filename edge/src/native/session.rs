@@ -3,19 +3,20 @@
 //! It is attended while it has a connection, and parked while it waits for the next one. The two states are two loops;
 //! what is the same in both is a [`Member`].
 
-use super::carrier::End;
+use super::attach::Attach;
 use super::connection::{Connection, Opened};
 use super::control::{ControlReader, ControlWriter};
 use super::door::{Door, Phase};
 use super::ending::Ending;
 use super::inbox::Inbox;
 use super::link::Ways;
-use super::login::welcome;
 use super::member::{Member, Step};
 use super::outbox::Outbox;
 use super::refusals::{Refusals, Reports};
 use super::resumptions::Issued;
+use super::streams::End;
 use super::uploads::{Arrived, Pace, Uploads};
+use super::welcome::welcome;
 use super::{Datagrams, UpDatagrams};
 use atoll_core::region::Session;
 use atoll_proto::archipelago::KickedMessage;
@@ -28,7 +29,7 @@ use futures_util::FutureExt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -37,15 +38,6 @@ const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Datagrams taken at a time before anything else is looked at.
 const MOST_DATAGRAMS: usize = 32;
-
-/// A connection for a session that should go on.
-pub(super) struct Attach {
-    pub(super) opened: Opened,
-    /// What the client has.
-    pub(super) received: Received,
-    /// For the connection, when the session has ended meanwhile. Dropped when the session takes it.
-    pub(super) give_back: oneshot::Sender<Opened>,
-}
 
 /// Serves a new session until it ends.
 pub(super) async fn run(session: Session, opened: Opened, door: Door) {

@@ -1,7 +1,7 @@
 //! Numbered messages from a client, read off its streams: no faster than they may come, and within what the edge can hold.
 
-use super::carrier::{ByteSource, IncomingStream, Lane, SourceEnd};
 use super::ending::Ending;
+use super::streams::{ByteSource, IncomingStream, Lane, SourceEnd};
 use atoll_core::limit::Bucket;
 use atoll_proto::atoll::{Large, LargeHeader, Ordered, OrderedMessage, large_header, ordered_message};
 use atoll_proto::close::CloseCode;

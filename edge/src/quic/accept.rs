@@ -2,9 +2,7 @@
 
 use super::carrier::QuicCarrier;
 use super::{ALPN, WEBTRANSPORT_PATH};
-use crate::native::{
-    Carrier, Connection, Datagrams, Door, Ending, LOGIN_TIME, SUBPROTOCOL, Streams, WaitingPlace, serve,
-};
+use crate::native::{Carrier, Datagrams, Door, Ending, LOGIN_TIME, SUBPROTOCOL, Streams, WaitingPlace, serve};
 use atoll_proto::close::CloseCode;
 use quinn::crypto::rustls::HandshakeData;
 use tokio::task::{JoinHandle, JoinSet};
@@ -92,10 +90,10 @@ async fn arrive_and_serve(incoming: quinn::Incoming, place: WaitingPlace, door: 
     };
     let Some(Arrival { carrier, refusal }) = arrived else { return };
     let (streams, datagrams) = (Streams::Quic(carrier.clone()), Datagrams::Quic(carrier.clone()));
-    let connection = Connection::new(&door, Carrier::Quic(carrier), streams, datagrams);
+    let connection = door.connection(Carrier::Quic(carrier), streams, datagrams);
     match refusal {
         Some(ending) => connection.end(ending).await,
-        None => serve(connection, place, deadline).await,
+        None => serve(door, connection, place, deadline).await,
     }
 }
 

@@ -5,10 +5,10 @@ use super::accept::{Acceptor, accept};
 use super::carrier::{
     BIDIRECTIONAL_STREAMS, DATAGRAM_SEND_BUFFER, LOGIN_WINDOW, STREAM_WINDOW, UNIDIRECTIONAL_STREAMS,
 };
+use super::connection_ids::ConnectionIds;
 use crate::native::Door;
 use aws_lc_rs::hmac;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn_proto::HashedConnectionIdGenerator;
 use rustls::server::ResolvesServerCert;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -40,6 +40,9 @@ pub enum EndpointError {
     /// TLS could not be set up.
     #[error("TLS cannot be set up for QUIC")]
     Tls(#[from] rustls::Error),
+    /// The system gave no random numbers.
+    #[error("no random numbers for connection ids: {0}")]
+    Randomness(#[from] getrandom::Error),
     /// The TLS configuration does not fit QUIC.
     #[error("there is no cipher suite for QUIC's first packets")]
     Quic(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
@@ -128,7 +131,7 @@ impl QuicDoor {
         let QuicSocket { socket, address, .. } = socket;
         let bind = |source| EndpointError::Bind { address, source };
         let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint = quinn::Endpoint::new(endpoint_config(&identity.keys), Some(config), socket, runtime);
+        let endpoint = quinn::Endpoint::new(endpoint_config(&identity.keys)?, Some(config), socket, runtime);
         let endpoint = endpoint.map_err(bind)?;
         let acceptor = accept(endpoint.clone(), door);
         Ok(Self { endpoint, address, acceptor })
@@ -157,12 +160,14 @@ impl QuicDoor {
     }
 }
 
-fn endpoint_config(keys: &ConnectionKeys) -> quinn::EndpointConfig {
+fn endpoint_config(keys: &ConnectionKeys) -> Result<quinn::EndpointConfig, EndpointError> {
+    let mut start = [0; 16];
+    getrandom::fill(&mut start)?;
     let (reset, ids) = keys.split_at(64);
     let mut config = quinn::EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, reset)));
-    let ids = ids.iter().fold(0, |key: u64, byte| key << 8 | u64::from(*byte));
-    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
-    config
+    let ids: Vec<u8> = ids.to_vec();
+    config.cid_generator(move || Box::new(ConnectionIds::new(&ids, start)));
+    Ok(config)
 }
 
 fn server_config(certificate: Arc<dyn ResolvesServerCert>, gso: bool) -> Result<quinn::ServerConfig, EndpointError> {

@@ -2,6 +2,7 @@
 
 mod accept;
 mod carrier;
+mod connection_ids;
 mod endpoint;
 
 pub(crate) use carrier::{QuicCarrier, QuicSink, QuicSource};

@@ -5,7 +5,7 @@
 mod mover;
 
 use crate::http::ClientAddress;
-use crate::native::{Connection, Door, Ending, LOGIN_TIME, SUBPROTOCOL, queues, serve};
+use crate::native::{Carrier, Door, Ending, LOGIN_TIME, SUBPROTOCOL, queues, serve};
 use atoll_proto::channel::MAX_WEBSOCKET_MESSAGE;
 use atoll_proto::close::CloseCode;
 use axum::Router;
@@ -54,13 +54,13 @@ async fn upgrade(
     // Not before it is known that somebody waits.
     let place = door.enter(from);
     upgrade.on_upgrade(move |socket| async move {
-        let (carrier, streams, datagrams, mover) = queues(from);
-        let connection = Connection::new(&door, carrier, streams, datagrams);
+        let (queues, streams, datagrams, mover) = queues(from);
+        let connection = door.connection(Carrier::Queues(queues), streams, datagrams);
         let served = async {
             match (refusal, place) {
                 (Some(ending), _) => connection.end(ending).await,
                 (None, None) => connection.end(Ending::new(CloseCode::Overloaded, "too many wait to log in")).await,
-                (None, Some(place)) => serve(connection, place, deadline).await,
+                (None, Some(place)) => serve(door.clone(), connection, place, deadline).await,
             }
         };
         let carried = async {

@@ -15,6 +15,7 @@ mod judge;
 mod random;
 mod session;
 mod tap;
+mod times;
 mod wire;
 mod world;
 

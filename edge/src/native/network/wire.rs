@@ -4,8 +4,8 @@
 use super::judge::Shared;
 use super::random::Random;
 use super::tap::Tap;
-use crate::native::carrier::ByteSource;
-use crate::native::{Connection, Door, End, IncomingStream, LOGIN_TIME, Lane, Mover, queues, serve};
+use crate::native::streams::ByteSource;
+use crate::native::{Carrier, Door, End, IncomingStream, LOGIN_TIME, Lane, Mover, queues, serve};
 use atoll_proto::close::CloseCode;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -103,10 +103,11 @@ impl Wire {
     /// Connects, and lets the real code serve the connection.
     pub(super) fn open(door: &Door, number: u32, quality: Quality, mut random: Random, judge: &Shared) -> Self {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let (carrier, streams, datagrams, mover) = queues(ip);
+        let (queues, streams, datagrams, mover) = queues(ip);
         let place = door.enter(ip).unwrap();
         let now = Instant::now();
-        tokio::spawn(serve(Connection::new(door, carrier, streams, datagrams), place, now + LOGIN_TIME));
+        let connection = door.connection(Carrier::Queues(queues), streams, datagrams);
+        tokio::spawn(serve(door.clone(), connection, place, now + LOGIN_TIME));
         let control = UpStream {
             kind: Up::Control,
             sender: Some(mover.incoming.control.clone()),

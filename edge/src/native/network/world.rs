@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::judge::{Shared, Tally};
 use super::random::Random;
+use super::times::{NOW, WINDOW};
 use crate::native::door::{Door, Settings as DoorSettings};
 use atoll_client::Wallet;
 use atoll_core::archipelago::service::ServiceSettings;
@@ -17,21 +18,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-/// Milliseconds since 1970 when a run begins.
-pub(super) const NOW: u64 = 1_700_000_000_000;
-
-/// How long things go wrong.
-pub(super) const CHAOS: Duration = Duration::from_secs(20);
-
-/// How long they go well after that: longer than a session stays parked.
-pub(super) const CALM: Duration = Duration::from_secs(18);
-
-/// The end of it, in which nobody says anything new.
-pub(super) const QUIET: Duration = Duration::from_secs(3);
-
-/// How long a session can be resumed. Longer than archipelago waits for a heartbeat.
-pub(super) const WINDOW: Duration = Duration::from_secs(12);
 
 /// How long archipelago waits for a heartbeat.
 const PEER_TIMEOUT: Duration = Duration::from_secs(8);

@@ -3,8 +3,8 @@
 use super::{Client, Phase};
 use crate::native::network::random::Random;
 use crate::native::network::session::{Decoders, Session, say};
+use crate::native::network::times::{CHAOS, NOW, WINDOW};
 use crate::native::network::wire::{Quality, Wire};
-use crate::native::network::world::{CHAOS, NOW, WINDOW};
 use atoll_proto::archipelago::ChallengeRequestMessage;
 use atoll_proto::atoll::client_message::Message as ToEdge;
 use atoll_proto::atoll::{Login, Resume, SignedFetch, Welcome};
