@@ -94,10 +94,12 @@ async fn a_session_moves_between_ways_and_nobody_notices() {
     let edge = Edge::start().await;
     let mut neighbour = edge.peer(Way::Quic).await;
     neighbour.heartbeat(Position::default());
+    neighbour.seated(1).await;
     let wallet = Wallet::random().unwrap();
     let (mut connection, mut token) = logged_in(edge.raw(Way::WebSocket).await, &wallet).await;
     stand(&mut connection).await;
     neighbour.seated(2).await;
+    // It comes into an island that is there, so both are in the first list of members that it gets of it.
     let mut at = island(&mut connection).await;
     while at.members.len() < 2 {
         at = island(&mut connection).await;

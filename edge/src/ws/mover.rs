@@ -148,13 +148,16 @@ async fn lane(
     queue.send(piece).await.map_err(|_| Refused)
 }
 
+/// Whether the connection broke, rather than its client the rules. A proxy that restarts ends TCP without a close.
 fn is_transport(error: &Error) -> bool {
+    use tokio_tungstenite::tungstenite::Error::{AlreadyClosed, ConnectionClosed, Io, Protocol};
+    use tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
-        if error.is::<std::io::Error>() {
-            return true;
+        match error.downcast_ref() {
+            Some(AlreadyClosed | ConnectionClosed | Io(_) | Protocol(ResetWithoutClosingHandshake)) => return true,
+            _ => source = error.source(),
         }
-        source = error.source();
     }
     false
 }
@@ -232,8 +235,10 @@ impl Outgoing {
             let code = if code == CloseCode::Closed { NORMAL } else { u16::try_from(code.code()).unwrap_or(NORMAL) };
             CloseFrame { code, reason: reason.into() }
         });
-        // The client may be gone, which is what a close is for.
+        // The client may be gone, which is what a close is for. One that closed first is owed the answer, which the
+        // library has ready and sends with the next flush.
         let _ = self.sink.send(Message::Close(frame)).await;
+        let _ = self.sink.flush().await;
     }
 }
 

@@ -15,6 +15,9 @@ const LEFT_WITHIN: Duration = Duration::from_millis(2200);
 /// How soon archipelago acts on what it hears: two flushes, and the time in between.
 const ACTED_ON: Duration = Duration::from_millis(1500);
 
+/// The longest time between two ticks of a room.
+const TICK: Duration = Duration::from_millis(50);
+
 /// One session of one client, as the client counts them.
 pub(super) type Life = (u32, u32);
 
@@ -48,6 +51,15 @@ enum Entry {
     Joined(Alias, Address),
     Left(Alias),
     Numbered(Alias, Id),
+}
+
+impl Entry {
+    fn left(&self) -> Option<Alias> {
+        match self {
+            Self::Left(alias) => Some(*alias),
+            Self::Joined(..) | Self::Numbered(..) => None,
+        }
+    }
 }
 
 /// What became of one session, by its client.
@@ -215,13 +227,16 @@ impl Judge {
         let mut taken = BTreeSet::new();
         for (tag, log) in &self.log {
             let mut members = BTreeMap::new();
-            for (_, entry) in log {
+            for (at, (time, entry)) in log.iter().enumerate() {
                 match entry {
                     Entry::Joined(alias, address) => drop(members.insert(*alias, *address)),
                     Entry::Left(alias) => drop(members.remove(alias)),
                     Entry::Numbered(from, id) => {
                         taken.insert(*id);
-                        for alias in members.keys().filter(|alias| *alias != from) {
+                        // A seat is given up at once, and that is told with the next tick.
+                        let told = log[at..].iter().take_while(|(told, _)| *told <= *time + TICK);
+                        let leaving: BTreeSet<_> = told.filter_map(|(_, entry)| entry.left()).collect();
+                        for alias in members.keys().filter(|alias| *alias != from && !leaving.contains(alias)) {
                             let life =
                                 self.accounts.iter().find(|(_, account)| account.seats.contains(&(*tag, *alias)));
                             if let Some((life, _)) = life.filter(|(_, account)| !account.ended) {
