@@ -7,10 +7,11 @@ use std::time::Duration;
 
 /// Bytes that tell connections apart. The generator that comes with the library has three, and a Retry's id is not
 /// checked against those in use: with a few hundred connections some newcomers' packets then went to somebody else's.
-const NONCE: usize = 8;
+const NONCE: usize = 6;
 
-/// Bytes that show that an id is this edge's, so that packets for ids of others are dropped without an answer.
-const CHECK: usize = 4;
+/// Bytes that show that an id is this edge's, so that packets for ids of others are dropped without an answer. Eight in all,
+/// since each takes from what a datagram of a client can carry.
+const CHECK: usize = 2;
 
 /// Makes ids that a restarted edge with the same key knows as its own: packets for connections of the former process are
 /// then answered by a reset.
@@ -81,11 +82,13 @@ mod tests {
         let mut ids = HashSet::new();
         for _ in 0..10_000 {
             for id in [before.generate_cid(), after.generate_cid()] {
-                assert_eq!(id.len(), 12);
+                assert_eq!(id.len(), 8);
                 assert!(ids.insert(id));
-                assert!(before.validate(&id).is_ok() && after.validate(&id).is_ok() && other.validate(&id).is_err());
+                assert!(before.validate(&id).is_ok() && after.validate(&id).is_ok());
             }
         }
+        let taken = ids.iter().filter(|id| other.validate(id).is_ok()).count();
+        assert!(taken < 10, "one in 65,536 by chance, not {taken} of 20,000");
         assert!(before.validate(&ConnectionId::new(&[0; 4])).is_err());
     }
 }
