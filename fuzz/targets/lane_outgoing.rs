@@ -11,12 +11,12 @@ use std::time::Duration;
 #[path = "../../proto/tests/lanes/oracle.rs"]
 mod oracle;
 
-use self::oracle::Oracle;
+use self::oracle::{Oracle, Source};
 
 struct World {
     bounds: Bounds,
     now: Duration,
-    lane: Outgoing<u64>,
+    lane: Outgoing<u64, Source>,
     oracle: Oracle,
     /// Everything up to here was said to have arrived, and these numbers beyond it.
     received: u64,
@@ -54,8 +54,9 @@ impl World {
             0..3 => {
                 let size = usize::from(input.byte());
                 assert_eq!(self.lane.is_full(self.now, size), self.oracle.is_full(self.now, size));
-                let number = self.oracle.push(self.now, size);
-                assert_eq!(self.lane.push(self.now, size, number), number);
+                let source = input.byte() % 4;
+                let number = self.oracle.push(source, self.now, size);
+                assert_eq!(self.lane.push_from(source, self.now, size, number), number);
             }
             3 | 4 => drop(self.next()),
             5 => self.acknowledge(input, false),

@@ -54,7 +54,7 @@ impl fmt::Debug for RoomId {
 }
 
 /// Whose packets they are.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sender {
     /// A logged-in peer.
     Peer(Address),

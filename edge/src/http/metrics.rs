@@ -21,6 +21,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
     page.value("atoll_native_connections", "Native connections, logged in or not.", native.connections);
     page.value("atoll_native_websockets", "Those of them that came as a WebSocket.", native.websockets);
     page.value("atoll_sessions_parked", "Sessions without a connection, which can be resumed.", native.parked);
+    page.value("atoll_message_bytes_kept", "Of messages not acknowledged yet.", native.lanes.kept_bytes);
     page.value("atoll_http_connections", "Connections that speak HTTP.", http.connections);
     let left = certificate.expires_in_seconds;
     page.value("atoll_certificate_expires_in_seconds", "Until the certificate shown expires; 0 when it has.", left);
@@ -67,6 +68,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
         page.labelled("atoll_messages_total", "lane", lane, count);
     }
     page.total("atoll_message_gaps_in_total", "Gaps that clients announced.", native.lanes.gaps_in);
+    page.total("atoll_messages_shed_total", "Messages dropped: too much was kept.", native.lanes.shed);
     page.total("atoll_quic_requests_failed_total", "HTTP/3 without a session.", native.requests_failed);
     page.total("atoll_http_arrivals_failed_total", "TCP connections without HTTP.", http.arrivals_failed);
     page.total("atoll_http_upgrades_refused_total", "Upgrades there was no place for.", http.upgrades_refused);

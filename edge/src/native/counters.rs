@@ -1,5 +1,6 @@
 //! What the native doors count.
 
+use super::budget::Budget;
 use super::streams::Lane;
 use super::uploads::News;
 use atoll_core::Counter;
@@ -7,6 +8,7 @@ use atoll_proto::atoll::ErrorCode;
 use atoll_proto::close::CloseCode;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Counts by name, as `/status` shows them. Names with a count of 0 are left out.
 pub type ByName = BTreeMap<&'static str, u64>;
@@ -52,6 +54,8 @@ pub(super) struct LaneCounters {
     pub(super) large_out: Counter,
     pub(super) gaps_in: Counter,
     pub(super) lost_out: Counter,
+    pub(super) shed: Counter,
+    pub(super) budget: Arc<Budget>,
 }
 
 /// A number that follows how many there are.
@@ -139,6 +143,10 @@ pub struct LaneStatus {
     pub gaps_in: u64,
     /// Messages that were dropped before their client had them, and announced to it.
     pub lost_out: u64,
+    /// Bytes of messages that are kept for clients now, until they are acknowledged, with what each message takes beside.
+    pub kept_bytes: u64,
+    /// Messages that were dropped because too much was kept for all clients together.
+    pub shed: u64,
 }
 
 impl Counters {
@@ -187,6 +195,8 @@ impl Counters {
                 large_out: self.lanes.large_out.value(),
                 gaps_in: self.lanes.gaps_in.value(),
                 lost_out: self.lanes.lost_out.value(),
+                kept_bytes: self.lanes.budget.kept() as u64,
+                shed: self.lanes.shed.value(),
             },
             closed: closed.filter(|(_, counter)| counter.value() > 0).map(|(name, c)| (name, c.value())).collect(),
             refused: refused.filter(|(_, counter)| counter.value() > 0).map(|(name, c)| (name, c.value())).collect(),

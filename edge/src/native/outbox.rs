@@ -1,5 +1,6 @@
 //! Numbered messages to a client: kept for it whatever its connections do, and written by one task a lane.
 
+use super::budget::{OVERHEAD, Share};
 use super::carrier::Carrier;
 use super::counters::Counters;
 use super::streams::{ByteSink, Lane, SinkGone};
@@ -41,8 +42,9 @@ pub(super) struct Outbox {
 }
 
 struct State {
-    ordered: Outgoing<Down>,
-    large: Outgoing<Down>,
+    ordered: Outgoing<Down, Sender>,
+    large: Outgoing<Down, Sender>,
+    share: Share,
     /// Counts connections. A writer of an earlier one gets nothing any more.
     epoch: u64,
     ordered_served: bool,
@@ -54,6 +56,7 @@ impl Outbox {
         let state = State {
             ordered: Outgoing::new(ORDERED_BOUNDS),
             large: Outgoing::new(LARGE_BOUNDS),
+            share: Share::new(Arc::clone(&counters.lanes.budget)),
             epoch: 0,
             ordered_served: false,
             large_served: false,
@@ -68,19 +71,32 @@ impl Outbox {
         }
     }
 
-    /// Puts a message in. Never waits: what is too old or too much makes room, and is announced as a gap.
+    /// Puts a message in. Never waits: what is too old or too much makes room, and is announced as a gap. In a full lane
+    /// the sender that has most in it pays.
     pub(super) fn push(&self, message: Down) {
         let now = self.started.elapsed();
-        let size = message.payload.len();
+        let (sender, size) = (message.sender.clone(), message.payload.len());
         let mut state = self.lock();
         let served = if size > MAX_ORDERED {
-            state.large.push(now, size, message);
+            state.large.push_from(sender, now, size, message);
             state.large_served.then_some(&self.large_news)
         } else {
-            state.ordered.push(now, size, message);
+            state.ordered.push_from(sender, now, size, message);
             state.ordered_served.then_some(&self.ordered_news)
         };
+        self.counters.lanes.shed.add(state.shed());
         served.unwrap_or(&self.wanted).notify_one();
+    }
+
+    /// Drops what has become too old, and says when to do so again: nothing becomes too old before.
+    pub(super) fn expire(&self) -> Instant {
+        let now = self.started.elapsed();
+        let mut state = self.lock();
+        state.ordered.expire(now);
+        state.large.expire(now);
+        state.count();
+        let oldest = [state.ordered.expires_at(), state.large.expires_at()].into_iter().flatten().min();
+        self.started + oldest.unwrap_or(now + ORDERED_BOUNDS.age.min(LARGE_BOUNDS.age))
     }
 
     /// Frees what the client has.
@@ -88,6 +104,7 @@ impl Outbox {
         let mut state = self.lock();
         state.ordered.acknowledge(received.ordered, &[])?;
         state.large.acknowledge(received.large, &received.large_beyond)?;
+        state.count();
         // More may be under way beyond it now.
         self.large_news.notify_one();
         Ok(())
@@ -99,6 +116,7 @@ impl Outbox {
         let mut state = self.lock();
         state.ordered.rewind(now, received.ordered, &[])?;
         state.large.rewind(now, received.large, &received.large_beyond)?;
+        state.count();
         state.epoch += 1;
         state.ordered_served = false;
         state.large_served = false;
@@ -188,6 +206,30 @@ impl Outbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    /// Notes how much is kept.
+    fn count(&mut self) {
+        self.share.set(cost(&self.ordered) + cost(&self.large));
+    }
+
+    /// Drops from the lane that has more as long as too much is kept, and says how many.
+    fn shed(&mut self) -> u64 {
+        let mut shed = 0;
+        self.count();
+        while self.share.is_too_much() {
+            let ordered = cost(&self.ordered) > cost(&self.large);
+            shed += u64::from(if ordered { self.ordered.shed() } else { self.large.shed() });
+            self.count();
+        }
+        shed
+    }
+}
+
+/// What a lane takes, in bytes.
+fn cost(lane: &Outgoing<Down, Sender>) -> usize {
+    lane.bytes() + lane.len() * OVERHEAD
 }
 
 impl Down {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::native::budget::Budget;
 use crate::native::{Mover, queues};
 use atoll_core::Address;
 use atoll_proto::framing::take_frame;
@@ -63,8 +64,19 @@ fn outbox() -> Arc<Outbox> {
     Arc::new(Outbox::new(Arc::default()))
 }
 
+/// Counters of a process that keeps so many bytes.
+fn counters(most: usize) -> Arc<Counters> {
+    let mut counters = Counters::default();
+    counters.lanes.budget = Arc::new(Budget::new(most));
+    Arc::new(counters)
+}
+
 fn message(payload: impl Into<Bytes>) -> Down {
-    Down { tag: Tag(7), from: Alias(3), sender: Sender::Peer(Address([1; 20])), payload: payload.into() }
+    message_of(1, payload)
+}
+
+fn message_of(sender: u8, payload: impl Into<Bytes>) -> Down {
+    Down { tag: Tag(7), from: Alias(3), sender: Sender::Peer(Address([sender; 20])), payload: payload.into() }
 }
 
 fn number_of(message: ordered_message::Message) -> u64 {
@@ -145,4 +157,111 @@ fn nobody_can_acknowledge_what_was_never_sent() {
     assert!(outbox.acknowledge(&received(1, 0)).is_err());
     assert!(outbox.rewind(&received(1, 0)).is_err());
     assert!(outbox.acknowledge(&received(0, 1)).is_err());
+}
+
+#[test]
+fn what_is_kept_is_counted_until_it_is_not() {
+    let counters = counters(usize::MAX);
+    let kept = || counters.lanes.budget.kept();
+    let (one, other) = (Outbox::new(counters.clone()), Arc::new(Outbox::new(counters.clone())));
+    one.push(message(vec![0; 1000]));
+    one.push(message(vec![0; 100_000]));
+    assert_eq!(kept(), 101_000 + 2 * OVERHEAD);
+    other.push(message(Bytes::new()));
+    other.push(message(Bytes::new()));
+    assert_eq!(kept(), 101_000 + 4 * OVERHEAD);
+    assert!(other.next_ordered(0).is_some_and(|frames| !frames.is_empty()));
+    other.acknowledge(&received(1, 0)).unwrap();
+    assert_eq!(kept(), 101_000 + 3 * OVERHEAD);
+    other.rewind(&received(2, 0)).unwrap();
+    assert_eq!(kept(), 101_000 + 2 * OVERHEAD);
+    drop(one);
+    assert_eq!(kept(), 0);
+    assert_eq!(counters.lanes.shed.value(), 0);
+}
+
+#[test]
+fn who_hoards_pays_when_too_much_is_kept_for_all() {
+    const MOST: usize = 4 << 20;
+    let counters = counters(MOST);
+    let hoarders: Vec<_> = (0..20).map(|_| Outbox::new(counters.clone())).collect();
+    for _ in 0..100 {
+        for hoarder in &hoarders {
+            hoarder.push(message(vec![0; 4000]));
+            hoarder.push(message(vec![0; MAX_ORDERED + 1]));
+        }
+    }
+    assert!(counters.lanes.budget.kept() <= MOST, "{}", counters.lanes.budget.kept());
+    assert!(counters.lanes.budget.kept() > MOST / 2);
+    let shed = counters.lanes.shed.value();
+    assert!(shed > 1000, "{shed}");
+    // Others keep what they have, up to one ordered message of any size or many small ones.
+    let modest = Outbox::new(counters.clone());
+    for number in 1..=100 {
+        push(&modest, number);
+        for hoarder in &hoarders {
+            hoarder.push(message(vec![0; 4000]));
+        }
+    }
+    let largest = Outbox::new(counters.clone());
+    largest.push(message(vec![0; MAX_ORDERED]));
+    // About as much as each of those that hoard has is left.
+    let large = Outbox::new(counters.clone());
+    large.push(message(vec![0; MAX_ORDERED + 1]));
+    let left = [&modest, &largest, &large].map(|outbox| outbox.lock().ordered.len() + outbox.lock().large.len());
+    assert_eq!(left, [100, 1, 1]);
+    assert!(counters.lanes.shed.value() > shed);
+    drop((hoarders, modest, largest, large));
+    assert_eq!(counters.lanes.budget.kept(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_dropped_for_all_is_announced_to_its_client() {
+    let outbox = Arc::new(Outbox::new(counters(0)));
+    for sender in [1, 2] {
+        outbox.push(message_of(sender, vec![sender; 60_000]));
+    }
+    let mut client = Client::new();
+    assert_eq!(client.ordered(&outbox).await, ordered_message::Message::Gap(Gap { first: 1, last: 1 }));
+    let ordered_message::Message::Ordered(second) = client.ordered(&outbox).await else { panic!("another gap") };
+    assert_eq!((second.number, second.payload.len()), (2, 60_000));
+    assert_eq!((outbox.counters.lanes.shed.value(), outbox.counters.lanes.lost_out.value()), (1, 1));
+}
+
+/// Each sends as fast as the edge reads: what may come at once, then its pace.
+#[tokio::test(start_paused = true)]
+async fn eight_senders_at_full_speed_push_out_nothing_of_a_quiet_one() {
+    const BURST: usize = 2 << 20;
+    const STEP: Duration = Duration::from_millis(100);
+    for size in [0, 100, 1000, MAX_ORDERED] {
+        let outbox = outbox();
+        let mut said = 0;
+        // Nobody reads for two seconds.
+        for tenth in 0..20 {
+            let bytes = if tenth == 0 { BURST } else { 128 * 1024 / 10 };
+            let loud = |count| (0..count).for_each(|n| outbox.push(message_of(2 + (n % 8) as u8, vec![0; size])));
+            let count = 8 * bytes / (size + 64);
+            loud(count / 2);
+            said += 1;
+            outbox.push(message(vec![1; 200]));
+            loud(count / 2);
+            tokio::time::sleep(STEP).await;
+        }
+        let mut client = Client::new();
+        let (mut heard, mut last) = (0, 0);
+        while heard < said {
+            match client.ordered(&outbox).await {
+                ordered_message::Message::Ordered(ordered) => {
+                    assert_eq!(ordered.number, last + 1);
+                    last = ordered.number;
+                    heard += u32::from(ordered.sender.unwrap().name == Address([1; 20]).to_string());
+                }
+                ordered_message::Message::Gap(gap) => {
+                    assert_eq!(gap.first, last + 1);
+                    last = gap.last;
+                }
+            }
+            assert!(last < outbox.lock().ordered.last() || heard == said, "{size}: {heard} of {said}");
+        }
+    }
 }

@@ -107,6 +107,8 @@ struct Native {
     door: Door,
     member: Member,
     outbox: Arc<Outbox>,
+    /// When the outbox may have something that is too old.
+    outdated_at: Instant,
     inbox: Inbox,
     datagrams: UpDatagrams,
     reports: Reports,
@@ -127,6 +129,7 @@ impl Native {
         let ways = Ways { outbox: outbox.clone(), refusals: refusals.clone(), counters: counters.clone() };
         Self {
             member: Member::new(session, &door, ways),
+            outdated_at: outbox.expire(),
             outbox,
             inbox: Inbox::default(),
             datagrams: UpDatagrams::new(Arc::clone(counters), Arc::clone(&refusals)),
@@ -220,7 +223,7 @@ impl Native {
 
     /// When something is due that nobody else tells of.
     fn alarm(&self) -> Instant {
-        let due = [self.inbox.due(), self.member.seats().expiry()];
+        let due = [self.inbox.due(), self.member.seats().expiry(), Some(self.outdated_at)];
         due.into_iter().flatten().fold(self.member.silent_at(), Instant::min)
     }
 
@@ -229,13 +232,21 @@ impl Native {
         if now >= self.member.silent_at() {
             return Err(Ending::new(CloseCode::Silent, "no heartbeat for too long"));
         }
-        self.member.expire_seats();
+        self.expire(now);
         if self.inbox.due().is_some_and(|due| due <= now)
             && let Some(received) = self.inbox.acknowledge()
         {
             writer.send(ToClient::Received(received))?;
         }
         Ok(())
+    }
+
+    /// Gives up what was kept long enough, whether there is a client or not.
+    fn expire(&mut self, now: Instant) {
+        self.member.expire_seats();
+        if now >= self.outdated_at {
+            self.outdated_at = self.outbox.expire();
+        }
     }
 
     fn hear(&mut self, message: FromClient) -> Result<(), Ending> {
@@ -287,8 +298,8 @@ impl Native {
             if now >= repeat_at {
                 repeat_at = now + self.member.repeat_heartbeat();
             }
-            self.member.expire_seats();
-            let due = [Some(until), self.member.seats().expiry()];
+            self.expire(now);
+            let due = [Some(until), Some(self.outdated_at), self.member.seats().expiry()];
             set(&mut alarm, due.into_iter().flatten().fold(repeat_at, Instant::min));
             tokio::select! {
                 biased;
@@ -337,3 +348,7 @@ fn set(alarm: &mut Pin<&mut Sleep>, at: Instant) {
         alarm.as_mut().reset(at);
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

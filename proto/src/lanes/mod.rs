@@ -5,10 +5,12 @@
 //! messages from repeated ones, and [`Incoming`] holds one of each and writes the acknowledgement. A session keeps its
 //! machines when its connection is lost: [`Outgoing::rewind`] begins anew on the next one.
 //!
-//! Numbers begin with 1 and never have holes. What had to be dropped unacknowledged is announced as a gap.
+//! Numbers begin with 1 and never have holes. What had to be dropped unacknowledged is announced as a gap, in its place.
+//! A full lane drops messages of the source that has most in it, so that none pushes out those of another.
 
 mod incoming;
 mod outgoing;
+mod sources;
 mod spans;
 
 pub use self::incoming::{Incoming, NumberError, Ordered, Unordered, Verdict};

@@ -1,17 +1,21 @@
 //! The sending side of a lane.
 
 use super::MAX_BEYOND;
-use super::spans::{Spans, State};
+use super::spans::{Kept, Spans, State};
 use std::time::Duration;
 
-/// What a lane keeps of its unacknowledged messages. Beyond that the oldest are dropped, and announced as a gap.
+/// What a lane keeps of its unacknowledged messages. Beyond that some are dropped, and announced as gaps: those that are
+/// too old, and when it is full, the oldest of the source that has most.
+///
+/// What a source has is measured in bytes, where each message counts its part of the lane beside its own:
+/// `bytes / entries`, so that neither bytes nor messages without any fill a lane unnoticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Most bytes of payload.
     pub bytes: usize,
     /// Most messages.
     pub entries: usize,
-    /// Longest time since [`Outgoing::push`].
+    /// A message is kept for less than this time since [`Outgoing::push`].
     pub age: Duration,
     /// How far above the last acknowledged number an item may begin when it is handed out.
     pub ahead: u64,
@@ -57,12 +61,13 @@ pub enum AcknowledgeError {
 
 /// The sending side of a lane: numbers messages and keeps them until they are acknowledged.
 ///
+/// `M` is a message and `S` says whose it is. Who sends only messages of its own needs no sources.
 /// Times are durations since any fixed start; they should not go backwards.
 #[derive(Debug, Clone)]
-pub struct Outgoing<M> {
+pub struct Outgoing<M, S = ()> {
     bounds: Bounds,
     /// Every number that is pushed and not acknowledged, in order and without holes.
-    spans: Spans<M>,
+    spans: Spans<M, S>,
     /// Everything up to here has arrived or was announced.
     acknowledged: u64,
     /// Everything up to here was handed out on this connection.
@@ -72,27 +77,48 @@ pub struct Outgoing<M> {
 }
 
 impl<M> Outgoing<M> {
-    /// A lane without messages. The first one gets the number 1.
-    pub const fn new(bounds: Bounds) -> Self {
-        Self { bounds, spans: Spans::new(), acknowledged: 0, sent: 0, highest: 0 }
-    }
-
     /// Adds a message of `size` bytes of payload and returns its number.
     ///
     /// Drops the oldest messages as far as the bounds demand; see [`is_full`](Self::is_full). A message that is larger
     /// than the lane is not kept itself.
     pub fn push(&mut self, now: Duration, size: usize, message: M) -> u64 {
+        self.push_from((), now, size, message)
+    }
+}
+
+impl<M, S: Ord + Clone> Outgoing<M, S> {
+    /// A lane without messages. The first one gets the number 1.
+    pub const fn new(bounds: Bounds) -> Self {
+        let overhead = match bounds.entries {
+            0 => 0,
+            entries => bounds.bytes.div_ceil(entries),
+        };
+        Self { bounds, spans: Spans::new(overhead), acknowledged: 0, sent: 0, highest: 0 }
+    }
+
+    /// Adds a message of `size` bytes of payload that comes from `source`, and returns its number.
+    ///
+    /// As far as the bounds demand it drops, one by one, the oldest message of the source that has most, the new message
+    /// counted; of equals, the older one. The new message itself stays, even if it is the most that anybody has. Only one
+    /// that is larger than the lane is not kept at all.
+    pub fn push_from(&mut self, source: S, now: Duration, size: usize, message: M) -> u64 {
         self.expire(now);
         let number = self.last() + 1;
         if size > self.bounds.bytes || self.bounds.entries == 0 {
-            self.spans.push_dropped(number);
+            self.spans.put_dropped(number, number);
             return number;
         }
         while self.bytes() > self.bounds.bytes - size || self.len() >= self.bounds.entries {
-            self.spans.drop_oldest();
+            self.spans.drop_for(&source, size);
         }
-        self.spans.push(number, message, size, now);
+        self.spans.push(number, Kept { message, size, source, pushed: now });
         number
+    }
+
+    /// Drops the oldest message of the source that has most, for who has bounds beyond those of the lane. `false` when no
+    /// message is kept.
+    pub fn shed(&mut self) -> bool {
+        self.spans.drop_one()
     }
 
     /// Whether a message of `size` bytes would push out one that is neither acknowledged nor too old.
@@ -113,16 +139,17 @@ impl<M> Outgoing<M> {
     /// `None` when everything was handed out, or the next is [`Bounds::ahead`] of the acknowledgements.
     pub fn next(&mut self, now: Duration) -> Option<Item<&M>> {
         self.expire(now);
-        let span = self.spans.iter_from(self.sent + 1).find(|span| !matches!(span.state, State::Received))?;
+        let mut unsent = self.spans.iter_from(self.sent + 1);
+        let (last, span) = unsent.find(|(_, span)| !matches!(span.state, State::Received))?;
         let first = span.first.max(self.sent + 1);
         if first - self.acknowledged > self.bounds.ahead {
             return None;
         }
-        self.sent = span.last;
-        self.highest = self.highest.max(span.last);
+        self.sent = last;
+        self.highest = self.highest.max(last);
         match &span.state {
-            State::Kept { message, .. } => Some(Item::Message { number: first, message }),
-            _ => Some(Item::Gap { first, last: span.last }),
+            State::Kept(Kept { message, .. }) => Some(Item::Message { number: first, message }),
+            _ => Some(Item::Gap { first, last }),
         }
     }
 
@@ -149,7 +176,7 @@ impl<M> Outgoing<M> {
         self.check(received, beyond)?;
         self.expire(now);
         if received < self.acknowledged {
-            self.spans.prepend_dropped(received + 1, self.acknowledged);
+            self.spans.put_dropped(received + 1, self.acknowledged);
             self.acknowledged = received;
         }
         self.spans.forget_received(beyond);
@@ -201,7 +228,7 @@ impl<M> Outgoing<M> {
     }
 
     fn is_too_old(&self, now: Duration, pushed: Duration) -> bool {
-        now.saturating_sub(pushed) > self.bounds.age
+        now.saturating_sub(pushed) >= self.bounds.age
     }
 
     fn check(&self, received: u64, beyond: &[u64]) -> Result<(), AcknowledgeError> {
@@ -225,10 +252,13 @@ impl<M> Outgoing<M> {
         for &number in beyond {
             self.spans.mark_received(number);
         }
-        self.spans.shrink();
     }
 }
 
 #[cfg(test)]
 #[path = "outgoing_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "sources_tests.rs"]
+mod sources_tests;

@@ -1,40 +1,50 @@
 //! What a sender knows of the numbers that are not acknowledged.
 
-use std::collections::VecDeque;
+use super::sources::Sources;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Neighbouring numbers of one state, both ends included.
+/// Neighbouring numbers of one state, up to a last one.
 #[derive(Debug, Clone)]
-pub(super) struct Span<M> {
+pub(super) struct Span<M, S> {
     pub(super) first: u64,
-    pub(super) last: u64,
-    pub(super) state: State<M>,
+    pub(super) state: State<M, S>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum State<M> {
+pub(super) enum State<M, S> {
     /// One message that can be sent.
-    Kept { message: M, size: usize, pushed: Duration },
+    Kept(Kept<M, S>),
     /// Messages that cannot be had any more. Two such spans are never neighbours.
     Dropped,
     /// One message that has arrived before some that stand in front of it.
     Received,
 }
 
-/// Spans that cover a range of numbers in order and without holes, so that a number is found by halving.
-///
-/// Messages are dropped from the oldest on, so spans of other states than `Kept` stand in front, but for the few
-/// that were received early.
+/// A message, its bytes, whose it is and when it was pushed.
 #[derive(Debug, Clone)]
-pub(super) struct Spans<M> {
-    spans: VecDeque<Span<M>>,
-    entries: usize,
-    bytes: usize,
+pub(super) struct Kept<M, S> {
+    pub(super) message: M,
+    pub(super) size: usize,
+    pub(super) source: S,
+    pub(super) pushed: Duration,
 }
 
-impl<M> Spans<M> {
-    pub(super) const fn new() -> Self {
-        Self { spans: VecDeque::new(), entries: 0, bytes: 0 }
+/// Spans that cover a range of numbers in order and without holes.
+///
+/// Dropped ones are never neighbours and few are received early, so there are at most about twice as many as are kept.
+#[derive(Debug, Clone)]
+pub(super) struct Spans<M, S> {
+    by_last: BTreeMap<u64, Span<M, S>>,
+    entries: usize,
+    bytes: usize,
+    sources: Sources<S>,
+}
+
+impl<M, S> Spans<M, S> {
+    /// None. `overhead` is what a message weighs beside its bytes where sources are compared.
+    pub(super) const fn new(overhead: usize) -> Self {
+        Self { by_last: BTreeMap::new(), entries: 0, bytes: 0, sources: Sources::new(overhead) }
     }
 
     /// How many are kept.
@@ -48,13 +58,13 @@ impl<M> Spans<M> {
     }
 
     #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.spans.capacity()
+    pub(super) fn len(&self) -> usize {
+        self.by_last.len()
     }
 
     /// The highest number.
     pub(super) fn last(&self) -> Option<u64> {
-        self.spans.back().map(|span| span.last)
+        self.by_last.last_key_value().map(|(last, _)| *last)
     }
 
     /// When the oldest kept one was pushed.
@@ -64,116 +74,117 @@ impl<M> Spans<M> {
 
     /// Size and time of the kept ones, the oldest first.
     pub(super) fn kept(&self) -> impl Iterator<Item = (usize, Duration)> {
-        self.spans.iter().filter_map(|span| match span.state {
-            State::Kept { size, pushed, .. } => Some((size, pushed)),
+        self.by_last.values().filter_map(|span| match &span.state {
+            State::Kept(kept) => Some((kept.size, kept.pushed)),
             _ => None,
         })
     }
 
-    /// The spans from the one that holds `number` on.
-    pub(super) fn iter_from(&self, number: u64) -> impl Iterator<Item = &Span<M>> {
-        self.spans.range(self.index_of(number)..)
+    /// The spans from the one that holds `number` on, each with its last number.
+    pub(super) fn iter_from(&self, number: u64) -> impl Iterator<Item = (u64, &Span<M, S>)> {
+        self.by_last.range(number..).map(|(last, span)| (*last, span))
     }
+}
 
+impl<M, S: Ord + Clone> Spans<M, S> {
     /// Appends one message. `number` must be the one behind the highest; sizes must not sum up to more than a `usize`.
-    pub(super) fn push(&mut self, number: u64, message: M, size: usize, pushed: Duration) {
+    pub(super) fn push(&mut self, number: u64, kept: Kept<M, S>) {
         self.entries += 1;
-        self.bytes += size;
-        self.spans.push_back(Span { first: number, last: number, state: State::Kept { message, size, pushed } });
+        self.bytes += kept.size;
+        self.sources.add(&kept.source, number, kept.size);
+        self.by_last.insert(number, Span { first: number, state: State::Kept(kept) });
     }
 
-    /// Appends a number whose message is not kept. It must be the one behind the highest.
-    pub(super) fn push_dropped(&mut self, number: u64) {
-        self.spans.push_back(Span { first: number, last: number, state: State::Dropped });
-        self.merge_at(self.spans.len() - 1);
+    /// Makes these numbers dropped ones. They must be one span, or such as follow the highest or end before the lowest.
+    pub(super) fn put_dropped(&mut self, mut first: u64, last: u64) {
+        let is_dropped = |span: &Span<M, S>| matches!(span.state, State::Dropped);
+        let before = first - 1;
+        if let Some(left) = self.by_last.get(&before).filter(|left| is_dropped(left)) {
+            first = left.first;
+            self.by_last.remove(&before);
+        }
+        self.put(first, last, State::Dropped);
+        if let Some((_, right)) = self.by_last.range_mut(last + 1..).next().filter(|(_, right)| is_dropped(right)) {
+            right.first = first;
+            self.by_last.remove(&last);
+        }
     }
 
     /// Drops the oldest message that is kept.
     pub(super) fn drop_oldest(&mut self) {
-        let oldest = self.spans.iter().position(|span| matches!(span.state, State::Kept { .. }));
-        if let Some(index) = oldest {
-            self.set(index, State::Dropped);
-            self.merge_at(index);
-        }
+        let oldest = self.by_last.iter().find(|(_, span)| matches!(span.state, State::Kept(_)));
+        self.drop_kept(oldest.map(|(number, _)| *number));
     }
 
-    /// Puts dropped numbers in front, which must end where the spans begin.
-    pub(super) fn prepend_dropped(&mut self, first: u64, last: u64) {
-        self.spans.push_front(Span { first, last, state: State::Dropped });
-        self.merge_at(0);
+    /// Drops the oldest message of the source that has most. Whether there was one.
+    pub(super) fn drop_one(&mut self) -> bool {
+        self.drop_kept(self.sources.first_to_go())
+    }
+
+    /// Drops one for a message of `size` bytes: the oldest of the source that has most, the new message counted.
+    pub(super) fn drop_for(&mut self, source: &S, size: usize) {
+        self.drop_kept(self.sources.first_to_go_for(source, size));
     }
 
     /// Forgets all numbers up to `number`.
     pub(super) fn forget_to(&mut self, number: u64) {
-        while let Some(front) = self.spans.front_mut() {
-            if front.last > number {
-                front.first = front.first.max(number + 1);
-                break;
+        while let Some(mut front) = self.by_last.first_entry() {
+            if *front.key() > number {
+                let span = front.get_mut();
+                span.first = span.first.max(number + 1);
+                return;
             }
-            self.set(0, State::Received);
-            self.spans.pop_front();
+            let (last, span) = front.remove_entry();
+            self.release(last, &span.state);
         }
     }
 
     /// Notes that one number has arrived; one that is not here is passed over.
     pub(super) fn mark_received(&mut self, number: u64) {
-        let index = self.index_of(number);
-        let Some(span) = self.spans.get(index).filter(|span| span.first <= number) else {
+        let Some((&last, span)) = self.by_last.range_mut(number..).next() else { return };
+        let first = span.first;
+        if first > number {
             return;
-        };
-        let (first, last) = (span.first, span.last);
-        self.set(index, State::Received);
-        self.spans[index].first = number;
-        self.spans[index].last = number;
+        }
+        // Only a dropped span has more numbers than this one.
         if number < last {
-            self.spans.insert(index + 1, Span { first: number + 1, last, state: State::Dropped });
+            span.first = number + 1;
         }
         if first < number {
-            self.spans.insert(index, Span { first, last: number - 1, state: State::Dropped });
+            self.by_last.insert(number - 1, Span { first, state: State::Dropped });
         }
+        self.put(number, number, State::Received);
     }
 
     /// Turns the numbers that had arrived, but are not in `still`, into dropped ones.
     pub(super) fn forget_received(&mut self, still: &[u64]) {
-        for index in (0..self.spans.len()).rev() {
-            let span = &self.spans[index];
-            if matches!(span.state, State::Received) && !still.contains(&span.first) {
-                self.set(index, State::Dropped);
-                self.merge_at(index);
-            }
+        let received = self.by_last.iter().filter(|(_, span)| matches!(span.state, State::Received));
+        let forgotten: Vec<u64> =
+            received.map(|(number, _)| *number).filter(|number| !still.contains(number)).collect();
+        for number in forgotten {
+            self.put_dropped(number, number);
         }
     }
 
-    /// Gives memory back when most of it is unused.
-    pub(super) fn shrink(&mut self) {
-        if self.spans.is_empty() {
-            self.spans = VecDeque::new();
-        } else if self.spans.capacity() > 64 && self.spans.capacity() / 4 > self.spans.len() {
-            self.spans.shrink_to(2 * self.spans.len());
+    fn drop_kept(&mut self, number: Option<u64>) -> bool {
+        if let Some(number) = number {
+            self.put_dropped(number, number);
+        }
+        number.is_some()
+    }
+
+    fn put(&mut self, first: u64, last: u64, state: State<M, S>) {
+        if let Some(former) = self.by_last.insert(last, Span { first, state }) {
+            self.release(last, &former.state);
         }
     }
 
-    /// Index of the first span that ends at `number` or above it.
-    fn index_of(&self, number: u64) -> usize {
-        self.spans.partition_point(|span| span.last < number)
-    }
-
-    /// The only place where a kept message ceases to be one.
-    fn set(&mut self, index: usize, state: State<M>) {
-        if let State::Kept { size, .. } = std::mem::replace(&mut self.spans[index].state, state) {
+    /// Where a kept message ceases to be one.
+    fn release(&mut self, number: u64, state: &State<M, S>) {
+        if let State::Kept(Kept { size, source, .. }) = state {
             self.entries -= 1;
             self.bytes -= size;
-        }
-    }
-
-    /// Makes one of the dropped span at `index` and its dropped neighbours.
-    fn merge_at(&mut self, index: usize) {
-        for (left, right) in [(index, index + 1), (index.wrapping_sub(1), index)] {
-            let dropped = |at| self.spans.get(at).is_some_and(|span: &Span<M>| matches!(span.state, State::Dropped));
-            if dropped(left) && dropped(right) {
-                self.spans[left].last = self.spans[right].last;
-                self.spans.remove(right);
-            }
+            self.sources.remove(source, number, *size);
         }
     }
 }

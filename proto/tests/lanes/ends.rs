@@ -1,6 +1,6 @@
 //! Two ends of one lane, and a connection between them that can be cut.
 
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, Source};
 use crate::random::Random;
 use atoll_proto::lanes::{self, Bounds, Item, LARGE_AHEAD, MAX_BEYOND, NumberError, Outgoing, Verdict};
 use std::collections::VecDeque;
@@ -65,6 +65,7 @@ pub(crate) struct Totals {
     pub(crate) lost: u64,
     pub(crate) cuts: u64,
     pub(crate) duplicates: u64,
+    pub(crate) spared: u64,
     pub(crate) overtakings: u64,
 }
 
@@ -74,6 +75,7 @@ impl AddAssign for Totals {
         self.lost += more.lost;
         self.cuts += more.cuts;
         self.duplicates += more.duplicates;
+        self.spared += more.spared;
         self.overtakings += more.overtakings;
     }
 }
@@ -90,7 +92,7 @@ pub(crate) struct World<L> {
     random: Random,
     now: Duration,
     bounds: Bounds,
-    sender: Outgoing<u64>,
+    sender: Outgoing<u64, Source>,
     oracle: Oracle,
     receiver: L,
     /// By number; the number 0 does not exist.
@@ -141,14 +143,17 @@ impl<L: Lane> World<L> {
             self.oracle.compare(&self.sender);
         }
         self.settle();
+        self.totals.spared = self.oracle.spared();
         self.totals
     }
 
     fn push(&mut self) {
+        // Some say more than others.
+        let source = self.random.below(4).min(self.random.below(4)) as Source;
         let size = self.random.below(40) as usize;
         assert_eq!(self.sender.is_full(self.now, size), self.oracle.is_full(self.now, size));
-        let number = self.oracle.push(self.now, size);
-        assert_eq!(self.sender.push(self.now, size, number), number);
+        let number = self.oracle.push(source, self.now, size);
+        assert_eq!(self.sender.push_from(source, self.now, size, number), number);
         self.fates.push(Fate::Unknown);
     }
 

@@ -1,5 +1,6 @@
 //! Both lanes over connections that are cut at random, with bounds so small that messages must be dropped:
-//! nothing is lost, repeated or reordered but what a gap announced, and what a gap announced was dropped.
+//! nothing is lost, repeated or reordered but what a gap announced, and what a gap announced was dropped. Several sources
+//! share a lane, and when it is full, the one that has most of it loses its oldest message.
 //!
 //! Everything follows from a seed. A failing one is printed; `ATOLL_SEED=<seed>` runs it alone.
 
@@ -36,9 +37,9 @@ fn run<L: Lane>() {
         }
     }
     // Worlds that are kind show little.
-    let rough = [totals.delivered, totals.lost, totals.cuts, totals.duplicates, totals.overtakings];
+    let rough = [totals.delivered, totals.lost, totals.cuts, totals.duplicates, totals.spared, totals.overtakings];
     let overtakes = usize::from(L::OVERTAKES);
-    assert!(count < SEEDS || rough[..4 + overtakes].iter().all(|&times| times > SEEDS), "{totals:?}");
+    assert!(count < SEEDS || rough[..5 + overtakes].iter().all(|&times| times > SEEDS), "{totals:?}");
 }
 
 #[test]

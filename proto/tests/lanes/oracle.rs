@@ -1,23 +1,33 @@
 //! What a sender must keep and may drop, said as plainly as possible.
 
 use atoll_proto::lanes::{Bounds, Outgoing};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// Whose a message is.
+pub(crate) type Source = u8;
+
 pub(crate) struct Oracle {
     bounds: Bounds,
-    /// Size and time of each message that is kept.
-    kept: BTreeMap<u64, (usize, Duration)>,
+    kept: BTreeMap<u64, Kept>,
     dropped: BTreeSet<u64>,
     pushed: u64,
+    spared: u64,
+}
+
+struct Kept {
+    source: Source,
+    size: usize,
+    pushed: Duration,
 }
 
 impl Oracle {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { bounds, kept: BTreeMap::new(), dropped: BTreeSet::new(), pushed: 0 }
+        Self { bounds, kept: BTreeMap::new(), dropped: BTreeSet::new(), pushed: 0, spared: 0 }
     }
 
-    pub(crate) fn push(&mut self, now: Duration, size: usize) -> u64 {
+    pub(crate) fn push(&mut self, source: Source, now: Duration, size: usize) -> u64 {
         self.expire(now);
         self.pushed += 1;
         if size > self.bounds.bytes {
@@ -25,9 +35,9 @@ impl Oracle {
             return self.pushed;
         }
         while self.bytes() + size > self.bounds.bytes || self.kept.len() + 1 > self.bounds.entries {
-            self.drop_oldest();
+            self.make_room(source, size);
         }
-        self.kept.insert(self.pushed, (size, now));
+        self.kept.insert(self.pushed, Kept { source, size, pushed: now });
         self.pushed
     }
 
@@ -37,8 +47,11 @@ impl Oracle {
     }
 
     pub(crate) fn expire(&mut self, now: Duration) {
-        while self.kept.first_key_value().is_some_and(|(_, &(_, pushed))| now - pushed > self.bounds.age) {
-            self.drop_oldest();
+        while let Some((&number, kept)) = self.kept.first_key_value() {
+            if now - kept.pushed < self.bounds.age {
+                return;
+            }
+            self.drop_one(number);
         }
     }
 
@@ -58,20 +71,39 @@ impl Oracle {
         self.pushed
     }
 
-    pub(crate) fn compare(&self, sender: &Outgoing<u64>) {
+    /// How many were kept while one that came later was dropped.
+    pub(crate) fn spared(&self) -> u64 {
+        self.spared
+    }
+
+    pub(crate) fn compare(&self, sender: &Outgoing<u64, Source>) {
         assert_eq!((sender.len(), sender.bytes()), (self.kept.len(), self.bytes()));
         assert_eq!(sender.last(), self.pushed);
-        let oldest = self.kept.first_key_value().map(|(_, &(_, pushed))| pushed + self.bounds.age);
+        let oldest = self.kept.first_key_value().map(|(_, kept)| kept.pushed + self.bounds.age);
         assert_eq!(sender.expires_at(), oldest);
         assert!(sender.len() <= self.bounds.entries && sender.bytes() <= self.bounds.bytes);
     }
 
     fn bytes(&self) -> usize {
-        self.kept.values().map(|(size, _)| size).sum()
+        self.kept.values().map(|kept| kept.size).sum()
     }
 
-    fn drop_oldest(&mut self) {
-        let (number, _) = self.kept.pop_first().unwrap();
+    /// The source that has most, with what it is about to have, loses its oldest message; of equals, the older one goes.
+    fn make_room(&mut self, source: Source, size: usize) {
+        let overhead = self.bounds.bytes.div_ceil(self.bounds.entries);
+        let mut weights: BTreeMap<Source, usize> = BTreeMap::new();
+        for kept in self.kept.values() {
+            *weights.entry(kept.source).or_default() += kept.size + overhead;
+        }
+        weights.entry(source).and_modify(|weight| *weight += size + overhead);
+        let rank = |(number, kept): (&u64, &Kept)| (weights[&kept.source], Reverse(*number));
+        let (_, Reverse(number)) = self.kept.iter().map(rank).max().expect("what is too much is kept");
+        self.drop_one(number);
+    }
+
+    fn drop_one(&mut self, number: u64) {
+        self.kept.remove(&number);
         self.dropped.insert(number);
+        self.spared += u64::from(self.kept.first_key_value().is_some_and(|(oldest, _)| *oldest < number));
     }
 }

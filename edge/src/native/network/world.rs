@@ -69,6 +69,13 @@ async fn live(seed: u64, print: bool) -> (Tally, Vec<String>) {
         judge.fail(format!("the region failed: {failure}"));
     }
     observers.abort();
+    door.close().await;
+    // The last of those that were parked see it now.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let kept = door.status().lanes.kept_bytes;
+    if kept > 0 {
+        judge.fail(format!("{kept} bytes of messages are counted as kept, though there are no sessions"));
+    }
     let faults = judge.verdict();
     let tally = judge.lock().tally;
     (tally, faults)
