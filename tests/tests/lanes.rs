@@ -248,3 +248,56 @@ async fn a_room_that_was_left_is_open_for_two_seconds() {
     speaker.say_ordered(old, 2, b"too late").await;
     assert_eq!(speaker.error().await, ErrorCode::LeftRoom);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_at_full_speed_push_out_nothing_of_a_quiet_one() {
+    const SAID: u64 = 30;
+    let edge = Edge::start().await;
+    for (x, reads_at_once, size) in [(0.0, true, 1000), (1000.0, false, 1000), (2000.0, false, MAX_ORDERED)] {
+        let mut listener = Hand::seated(&edge, Way::Quic, x, 1).await;
+        let mut quiet = Hand::seated(&edge, Way::Quic, x, 2).await;
+        let mut loud = tokio::task::JoinSet::new();
+        for others in 3..11 {
+            let mut hand = Hand::seated(&edge, Way::Quic, x, others).await;
+            loud.spawn(async move {
+                // No faster than the edge reads.
+                for number in 1.. {
+                    hand.say_ordered(hand.tag(), number, &vec![0; size]).await;
+                }
+            });
+        }
+        loud.spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(100));
+            for number in 1..=SAID {
+                ticks.tick().await;
+                quiet.say_ordered(quiet.tag(), number, &[1; 200]).await;
+            }
+            std::future::pending().await
+        });
+        if !reads_at_once {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        let mut stream = listener.stream(ORDERED_STREAM).await;
+        let (mut heard, mut lost, mut last) = (0, 0, 0);
+        while heard < SAID {
+            let frame = within("an ordered message", stream.frame(MAX_ORDERED_FRAME)).await.unwrap();
+            let message: OrderedMessage = atoll_proto::decode(&frame).unwrap();
+            match message.message.unwrap() {
+                ordered_message::Message::Ordered(ordered) => {
+                    last = ordered.number;
+                    heard += u64::from(ordered.payload.first() == Some(&1));
+                }
+                ordered_message::Message::Gap(gap) => {
+                    last = gap.last;
+                    lost += gap.last - gap.first + 1;
+                }
+            }
+            assert!(last < 30_000, "{heard} of {SAID} were heard");
+            if last % 32 == 0 {
+                listener.acknowledge(Received { ordered: last, ..Received::default() }).await;
+            }
+        }
+        println!("{size} bytes, read at once: {reads_at_once}. {heard} of {SAID} heard, {lost} of {last} lost");
+        assert!(reads_at_once || lost > 0, "nobody was too loud");
+    }
+}
