@@ -54,6 +54,8 @@ pub struct Options {
     pub max_sessions: usize,
     /// Most members of one room.
     pub max_room_members: usize,
+    /// Most connections that have not logged in yet.
+    pub pre_auth: usize,
     /// Most connections of one address that have not logged in yet.
     pub pre_auth_per_ip: usize,
     /// How long clients have between being told that the edge ends and the end.
@@ -200,9 +202,9 @@ fn certificate_warnings(options: &Options, origin: Option<Origin>, certificate: 
 fn native_settings(options: &Options) -> native::Settings {
     native::Settings {
         resume_window: options.resume_window,
+        pre_auth: options.pre_auth,
         pre_auth_per_ip: options.pre_auth_per_ip,
         allowed_origins: options.allowed_origins.clone(),
-        ..native::Settings::default()
     }
 }
 

@@ -15,12 +15,16 @@ use atoll_core::{Host, archipelago};
 use atoll_proto::archipelago::{self as wire, Heartbeat, IslandChangedMessage};
 use atoll_proto::datagram::{Alias, Sequence, Tag};
 use bytes::Bytes;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 const NOW: u64 = 1_700_000_000_000;
+
+/// Where all clients are.
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Tokio's clock, which these tests hold still, and a counter for randomness.
 struct TestHost {
@@ -77,7 +81,7 @@ async fn log_in(region: &Region, wallet: &Wallet) -> Result<Session, LoginError>
     let expiration = SystemTime::UNIX_EPOCH + Duration::from_millis(NOW) + Duration::from_secs(3600);
     let auth_chain_json = wallet.sign(challenge.as_str(), expiration);
     let capabilities = Capabilities { quic: true };
-    region.login(Proof::SignedChallenge { challenge, auth_chain_json }, capabilities).await
+    region.login(Proof::SignedChallenge { challenge, auth_chain_json }, HERE, capabilities).await
 }
 
 fn at(x: f64) -> Position {
@@ -295,7 +299,7 @@ async fn proofs_that_do_not_hold_change_nothing() {
     let late = wallet(1).sign(challenge.as_str(), expired);
     for auth_chain_json in [other, late, "[]".to_owned(), "{".to_owned(), String::new()] {
         let proof = Proof::SignedChallenge { challenge: challenge.clone(), auth_chain_json };
-        let refused = region.login(proof, Capabilities::default()).await;
+        let refused = region.login(proof, HERE, Capabilities::default()).await;
         assert!(matches!(refused, Err(LoginError::Unauthorized(_))));
     }
     assert_eq!((region.status().sessions, region.status().logins), (0, 0));

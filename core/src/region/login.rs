@@ -55,7 +55,7 @@ pub enum LoginError {
     /// More signed requests were used in a minute than the region remembers. A challenge can still be signed.
     #[error("too many signed fetches in a short time")]
     Busy,
-    /// The region has as many sessions as it may.
+    /// The region has as many sessions as it may, and none of them comes from a more crowded place.
     #[error("the region is full")]
     Full,
     /// The region is ending.

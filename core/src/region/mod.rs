@@ -39,6 +39,7 @@ use login::Verifier;
 use registry::Registry;
 use shard::Shard;
 use status::Counters;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use supervise::Failures;
@@ -51,7 +52,7 @@ pub struct Settings {
     pub server_name: ServerName,
     /// Tasks that rooms are spread over: one per core that may broadcast.
     pub shards: usize,
-    /// Most sessions at a time.
+    /// Most sessions at a time; at least 1. For one more, a session goes from where most sessions come from.
     pub max_sessions: usize,
     /// Most members of one room.
     pub max_room_members: usize,
@@ -129,11 +130,15 @@ impl Region {
     /// Checks a proof and opens a session. An older session of the same address is told
     /// [`SessionEvent::Kicked`] and ends.
     ///
+    /// `from` is where the client is in the network. In a full region, one session of the place that most of them come from
+    /// is told [`SessionEvent::Evicted`]: first one whose client is away ([`Session::set_idle`]), then the oldest. When no
+    /// place has more sessions than this one makes for its own, the login is refused instead.
+    ///
     /// # Errors
     /// [`LoginError`]; nothing has changed then, except that a signed fetch which held is used up.
-    pub async fn login(&self, proof: Proof, capabilities: Capabilities) -> Result<Session, LoginError> {
+    pub async fn login(&self, proof: Proof, from: IpAddr, capabilities: Capabilities) -> Result<Session, LoginError> {
         let address = self.inner.verifier.verify(proof).await?;
-        let session = Session::open(&self.inner, address, capabilities).ok_or(LoginError::Full)?;
+        let session = Session::open(&self.inner, address, from, capabilities).ok_or(LoginError::Full)?;
         self.inner.counters.logins.add(1);
         Ok(session)
     }
@@ -188,7 +193,7 @@ impl Region {
 
     /// What the region holds and has done so far.
     pub fn status(&self) -> Status {
-        self.inner.counters.status(self.sessions())
+        self.inner.counters.status(self.sessions(), self.inner.registry.evictions())
     }
 
     fn shard_of(&self, room: &RoomId) -> &Shard {

@@ -1,9 +1,11 @@
 //! Who is logged in, and which island each session stands in.
 
 use super::session::{Capabilities, SessionEvent};
+use crate::limit::{AmongEquals, Crowd, Spot};
 use crate::room::{RoomId, SessionId};
 use atoll_proto::Address;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
@@ -11,7 +13,7 @@ use tokio::sync::mpsc;
 /// The sessions of a region, at most one for each address. Locked for look-ups only, never while packets flow.
 #[derive(Debug)]
 pub(super) struct Registry {
-    max_sessions: usize,
+    crowd: Arc<Crowd>,
     sessions: Mutex<Sessions>,
 }
 
@@ -27,35 +29,42 @@ struct Entry {
     capabilities: Capabilities,
     events: mpsc::Sender<SessionEvent>,
     kicked: Arc<AtomicBool>,
+    spot: Arc<Spot>,
     island: Option<(RoomId, u64)>,
 }
 
 impl Registry {
     pub(super) fn new(max_sessions: usize) -> Self {
-        Self { max_sessions, sessions: Mutex::default() }
+        let crowd = Arc::new(Crowd::new(max_sessions, None, AmongEquals::NewcomerLeaves));
+        Self { crowd, sessions: Mutex::default() }
     }
 
-    /// Enters a session; an older one of the address is told that it was kicked. `None` when the region is full.
+    /// Enters a session; an older one of the address is told that it was kicked. In a full region another session may have
+    /// to go for it. `None` when none has to.
     pub(super) fn open(
         &self,
         address: Address,
+        from: IpAddr,
         capabilities: Capabilities,
         events: mpsc::Sender<SessionEvent>,
         kicked: Arc<AtomicBool>,
-    ) -> Option<SessionId> {
+    ) -> Option<(SessionId, Arc<Spot>)> {
         let mut sessions = self.lock();
-        let newcomer = !sessions.by_address.contains_key(&address);
-        if newcomer && sessions.by_address.len() >= self.max_sessions {
-            return None;
+        if let Some(replaced) = sessions.by_address.get(&address) {
+            // So that there is a spot for its successor, unless it was evicted; then it ends anyway. Others come in under
+            // this lock only.
+            replaced.spot.leave();
         }
+        let spot = Arc::new(self.crowd.enter(from)?);
         sessions.last_id += 1;
         let id = SessionId(sessions.last_id);
-        let replaced = sessions.by_address.insert(address, Entry { id, capabilities, events, kicked, island: None });
+        let entry = Entry { id, capabilities, events, kicked, spot: Arc::clone(&spot), island: None };
+        let replaced = sessions.by_address.insert(address, entry);
         if let Some(replaced) = replaced {
             // It ends with its queue, whose only sender goes here; the flag tells it why.
             replaced.kicked.store(true, Ordering::Relaxed);
         }
-        Some(id)
+        Some((id, spot))
     }
 
     /// Removes a session and calls `announce`, unless a newer one has taken its place. No login of the address comes
@@ -86,6 +95,11 @@ impl Registry {
             let (closed, _) = mpsc::channel(1);
             entry.events = closed;
         }
+    }
+
+    /// Sessions that had to go for others so far.
+    pub(super) fn evictions(&self) -> u64 {
+        self.crowd.evictions()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -2,12 +2,13 @@
 
 use super::Inner;
 use crate::archipelago::{Position, PositionError};
-use crate::limit::Bucket;
+use crate::limit::{Bucket, Spot};
 use crate::room::SessionId;
 use atoll_proto::Address;
 use atoll_proto::archipelago::{self as wire, IslandChangedMessage};
 use bytes::Bytes;
 use prost::Message as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub enum SessionEvent {
     IslandChanged(IslandChangedMessage),
     /// The address logged in elsewhere; nothing follows.
     Kicked,
+    /// The region is full, and another session has the spot of this one: it is to be dropped. Nothing follows.
+    Evicted,
 }
 
 /// Why a heartbeat had no effect.
@@ -63,6 +66,9 @@ pub struct Session {
     id: SessionId,
     events: mpsc::Receiver<SessionEvent>,
     kicked: Arc<AtomicBool>,
+    spot: Arc<Spot>,
+    /// Its last event was told.
+    is_over: bool,
     heartbeats: Bucket,
     /// The last heartbeat taken, as it was published.
     last_heartbeat: Option<Bytes>,
@@ -70,10 +76,15 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn open(region: &Arc<Inner>, address: Address, capabilities: Capabilities) -> Option<Self> {
+    pub(super) fn open(
+        region: &Arc<Inner>,
+        address: Address,
+        from: IpAddr,
+        capabilities: Capabilities,
+    ) -> Option<Self> {
         let (sender, events) = mpsc::channel(EVENT_CAPACITY);
         let kicked = Arc::new(AtomicBool::new(false));
-        let id = region.registry.open(address, capabilities, sender, Arc::clone(&kicked))?;
+        let (id, spot) = region.registry.open(address, from, capabilities, sender, Arc::clone(&kicked))?;
         let region = Arc::clone(region);
         let mut session = Self {
             region,
@@ -81,6 +92,8 @@ impl Session {
             id,
             events,
             kicked,
+            spot,
+            is_over: false,
             heartbeats: Bucket::new(HEARTBEATS, HEARTBEATS),
             last_heartbeat: None,
             announced: Duration::ZERO,
@@ -135,12 +148,31 @@ impl Session {
         self.region.publish(&format!("peer.{}.connect", self.address), Bytes::new());
     }
 
-    /// The next event. `None` after [`SessionEvent::Kicked`], or when events were not read and had to be dropped.
+    /// Says whether its client is away, as that of a parked session is. From a full region the idle go first.
+    pub fn set_idle(&self, is_idle: bool) {
+        self.spot.set_idle(is_idle);
+    }
+
+    /// The next event. `None` after [`SessionEvent::Kicked`] and [`SessionEvent::Evicted`], or when events were not read
+    /// and had to be dropped. Cancel-safe.
     pub async fn next_event(&mut self) -> Option<SessionEvent> {
-        if let Some(event) = self.events.recv().await {
-            return Some(event);
+        if self.is_over {
+            return None;
         }
-        self.kicked.swap(false, Ordering::Relaxed).then_some(SessionEvent::Kicked)
+        let is_evicted = tokio::select! {
+            biased;
+            () = self.spot.evicted() => true,
+            event = self.events.recv() => match event {
+                Some(event) => return Some(event),
+                None => false,
+            }
+        };
+        self.is_over = true;
+        // Who was evicted may come again, and who was kicked should not: of both, this has to be told.
+        if self.kicked.load(Ordering::Relaxed) {
+            return Some(SessionEvent::Kicked);
+        }
+        is_evicted.then_some(SessionEvent::Evicted)
     }
 }
 

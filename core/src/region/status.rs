@@ -33,6 +33,8 @@ pub struct Status {
     pub sessions: u64,
     /// Logins that succeeded.
     pub logins: u64,
+    /// Sessions that had to go for others, because the region was full.
+    pub sessions_evicted: u64,
     /// Heartbeats taken.
     pub heartbeats: u64,
     /// Rooms with at least one link.
@@ -103,10 +105,11 @@ impl Counters {
         self.links_gone.add(report.gone as u64);
     }
 
-    pub(super) fn status(&self, sessions: usize) -> Status {
+    pub(super) fn status(&self, sessions: usize, sessions_evicted: u64) -> Status {
         Status {
             sessions: sessions as u64,
             logins: self.logins.value(),
+            sessions_evicted,
             heartbeats: self.heartbeats.value(),
             rooms: self.rooms.value(),
             seats: self.seats.value(),

@@ -64,6 +64,7 @@ impl ServeOptions {
             archipelago: config.archipelago.service(random),
             max_sessions: limits.max_sessions,
             max_room_members: limits.max_room_members,
+            pre_auth: limits.pre_auth,
             pre_auth_per_ip: limits.pre_auth_per_ip,
             shutdown_grace: config.shutdown_grace,
         });

@@ -82,6 +82,8 @@ pub struct Limits {
     pub max_sessions: usize,
     /// `limits.max_room_members`: most members of a room. Never less than `archipelago.max_peers`.
     pub max_room_members: usize,
+    /// `limits.pre_auth`: most connections that have not logged in yet.
+    pub pre_auth: usize,
     /// `limits.pre_auth_per_ip`: most connections of one address that have not logged in yet.
     pub pre_auth_per_ip: usize,
 }
@@ -190,7 +192,7 @@ impl Default for Config {
             resume_window: Duration::from_secs(60),
             room_tick: None,
             archipelago: Archipelago::default(),
-            limits: Limits { max_sessions: 10_000, max_room_members: 1_000, pre_auth_per_ip: 256 },
+            limits: Limits { max_sessions: 10_000, max_room_members: 1_000, pre_auth: 1_024, pre_auth_per_ip: 256 },
             shutdown_grace: Duration::from_secs(2),
         }
     }

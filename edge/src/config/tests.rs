@@ -81,7 +81,7 @@ fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
 fn a_source_that_is_silent_leaves_what_a_weaker_one_said() {
     let file = "state_dir = '/a'\nlog = 'error'\ntrusted_proxies = ['10.0.0.1']\nallowed_origins = ['http://o']\nquic.gso = false\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
                 [archipelago]\nflush_interval = 3\njoin_distance = 11\nleave_distance = 12.5\nmax_peers = 13\n\
-                peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth_per_ip = 17\n\
+                peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth = 20\npre_auth_per_ip = 17\n\
                 [tls]\ncertificate = '/c'\nkey = '/k'\n[public]\nhttp_url = 'http://h'\nquic_url = 'https://q:1'\n\
                 ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[shutdown]\ngrace = 19\n";
     let config = Given::file(file).read().unwrap();
@@ -216,6 +216,7 @@ fn each_source_is_held_to_the_same_bounds() {
         ("archipelago.room_prefix", &["I", "a_b-c"], &["", "a.b", "123456789012345678901234567890123"]),
         ("limits.max_sessions", &["1", "100000"], &["0", "100001", "1e3"]),
         ("limits.max_room_members", &["100", "1000"], &["0", "1001"]),
+        ("limits.pre_auth", &["1", "100000"], &["0", "100001"]),
         ("limits.pre_auth_per_ip", &["1", "100000"], &["0", "100001"]),
         ("quic.gso", &["true", "false"], &["yes", "1", "TRUE"]),
         ("tls.certificate", &["/x"], &["", "~/x"]),

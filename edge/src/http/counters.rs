@@ -6,6 +6,7 @@ use serde::Serialize;
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) connections: Counter,
+    pub(super) refused: Counter,
     pub(super) arrivals_failed: Counter,
     pub(super) upgrades_refused: Counter,
 }
@@ -15,6 +16,10 @@ pub(super) struct Counters {
 pub(super) struct HttpStatus {
     /// Connections that speak HTTP now.
     pub(super) connections: u64,
+    /// Connections closed at once, because too many of their place speak HTTP.
+    pub(super) refused: u64,
+    /// Connections that had to go for others, because too many speak HTTP.
+    pub(super) evicted: u64,
     /// Connections that said nothing, or whose TLS handshake failed.
     pub(super) arrivals_failed: u64,
     /// Upgrades refused because there were too many already.
@@ -22,9 +27,11 @@ pub(super) struct HttpStatus {
 }
 
 impl Counters {
-    pub(super) fn status(&self) -> HttpStatus {
+    pub(super) fn status(&self, evicted: u64) -> HttpStatus {
         HttpStatus {
             connections: self.connections.value(),
+            refused: self.refused.value(),
+            evicted,
             arrivals_failed: self.arrivals_failed.value(),
             upgrades_refused: self.upgrades_refused.value(),
         }

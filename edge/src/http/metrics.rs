@@ -27,6 +27,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
     page.value("atoll_certificate_expires_in_seconds", "Until the certificate shown expires; 0 when it has.", left);
 
     page.total("atoll_logins_total", "Logins that succeeded.", region.logins);
+    page.total("atoll_sessions_evicted_total", "Sessions ended for others in a full region.", region.sessions_evicted);
     page.total("atoll_heartbeats_total", "Heartbeats taken.", region.heartbeats);
     page.total("atoll_room_ticks_total", "Ticks of all rooms.", region.ticks);
     page.total("atoll_packets_in_total", "Packets taken from members.", region.packets_in);
@@ -56,7 +57,9 @@ pub(super) fn text(status: &EdgeStatus) -> String {
     page.total("atoll_links_gone_total", "Links that rooms dropped.", region.links_gone);
     page.total("atoll_quic_handshakes_failed_total", "QUIC handshakes that failed.", native.handshakes_failed);
     page.total("atoll_native_lost_total", "Connections that ended without a word.", native.lost);
-    page.total("atoll_native_pre_auth_refused_total", "Refused: too many had not logged in.", native.pre_auth_refused);
+    let (refused, evicted) = (native.pre_auth_refused, native.pre_auth_evicted);
+    page.total("atoll_native_pre_auth_refused_total", "Refused: too many from there had not logged in.", refused);
+    page.total("atoll_native_pre_auth_evicted_total", "Closed for others before they had logged in.", evicted);
     page.total("atoll_sessions_resumed_total", "Sessions that went on over another connection.", native.resumed);
     page.counter("atoll_messages_total", "Numbered messages by lane and direction, repetitions included.");
     for (lane, count) in [
@@ -70,6 +73,8 @@ pub(super) fn text(status: &EdgeStatus) -> String {
     page.total("atoll_message_gaps_in_total", "Gaps that clients announced.", native.lanes.gaps_in);
     page.total("atoll_messages_shed_total", "Messages dropped: too much was kept.", native.lanes.shed);
     page.total("atoll_quic_requests_failed_total", "HTTP/3 without a session.", native.requests_failed);
+    page.total("atoll_http_refused_total", "TCP connections closed: too many from there.", http.refused);
+    page.total("atoll_http_evicted_total", "TCP connections closed for others.", http.evicted);
     page.total("atoll_http_arrivals_failed_total", "TCP connections without HTTP.", http.arrivals_failed);
     page.total("atoll_http_upgrades_refused_total", "Upgrades there was no place for.", http.upgrades_refused);
     page.total("atoll_certificate_exchanged_total", "Certificates exchanged.", certificate.exchanged);

@@ -41,7 +41,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use counters::Counters;
-use serve::Serving;
+use serve::{Crowds, Serving};
 use status::EdgeStatus;
 use std::io;
 use std::net::SocketAddr;
@@ -54,7 +54,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use upgrades::Upgrades;
 
-/// Upgraded connections beyond the region's sessions: those that have not logged in yet, and those about to end.
+/// Upgraded connections beyond the sessions and those that have not logged in yet: the ones about to end.
 const SPARE_UPGRADES: usize = 1024;
 
 /// Why the HTTP door did not open.
@@ -104,6 +104,7 @@ struct Shared {
     region: Region,
     native: Door,
     http: Arc<Counters>,
+    crowds: Crowds,
     certificate: Shown,
     started: Instant,
     draining: AtomicBool,
@@ -129,20 +130,23 @@ impl HttpDoor {
         let HttpOptions { about, region, native, certificate, trusted_proxies, doors } = options;
         let HttpSocket { listener, address } = socket;
         let counters = Arc::new(Counters::default());
-        let upgrades = Upgrades::new(region.settings().max_sessions + SPARE_UPGRADES, Arc::clone(&counters));
+        let inside = region.settings().max_sessions + native.settings().pre_auth;
+        let upgrades = Upgrades::new(inside + SPARE_UPGRADES, Arc::clone(&counters));
+        let crowds = Crowds::default();
         let tls = TlsAcceptor::from(Arc::new(tls_config(&certificate)?));
         let shared = Arc::new(Shared {
             about,
             region,
             native,
             http: Arc::clone(&counters),
+            crowds: crowds.clone(),
             certificate,
             started: Instant::now(),
             draining: AtomicBool::new(false),
         });
         let app = router(Arc::clone(&shared)).merge(doors).layer(from_fn_with_state(upgrades, upgrades::bound));
         let (end, ending) = watch::channel(false);
-        let serving = Serving { app, tls, trusted_proxies: trusted_proxies.into(), counters };
+        let serving = Serving { app, tls, trusted_proxies: trusted_proxies.into(), counters, crowds };
         let task = tokio::spawn(serve::serve(listener, serving, ending));
         Ok(Self { address, shared, end, task })
     }
@@ -215,7 +219,7 @@ impl Shared {
             uptime_seconds: self.started.elapsed().as_secs(),
             region: self.region.status(),
             native: self.native.status(),
-            http: self.http.status(),
+            http: self.http.status(self.crowds.evictions()),
             certificate: self.certificate.status(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::ClientAddress;
 use super::counters::Counters;
-use super::serve::{Serving, serve};
+use super::serve::{Crowds, Serving, serve};
 use super::upgrades::{Upgrades, bound};
 use crate::certificate::{Shown, look_after};
 use atoll_certs::{Keeper, Source};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -28,6 +28,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 struct Port {
     address: SocketAddr,
     counters: Arc<Counters>,
+    crowds: Crowds,
     shown: Shown,
     keeper: Option<Keeper>,
     _state: TempDir,
@@ -45,7 +46,7 @@ impl Port {
         let source = Source::Development { state_dir: state.path().to_owned(), names: Vec::new() };
         let (keeper, _) = Keeper::open(source, then).unwrap();
         let shown = Shown::new(keeper.current());
-        let counters = Arc::new(Counters::default());
+        let (counters, crowds) = (Arc::new(Counters::default()), Crowds::default());
         let upgrades = Upgrades::new(upgrades, Arc::clone(&counters));
         let app = Router::new().route("/who", get(who)).route("/echo", get(echo));
         let serving = Serving {
@@ -53,16 +54,24 @@ impl Port {
             tls: TlsAcceptor::from(Arc::new(super::tls_config(&shown).unwrap())),
             trusted_proxies: vec!["127.0.0.1".parse().unwrap()].into(),
             counters: Arc::clone(&counters),
+            crowds: crowds.clone(),
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (end, ending) = watch::channel(false);
         tokio::spawn(serve(listener, serving, ending));
-        Self { address, counters, shown, keeper: Some(keeper), _state: state, _end: end }
+        Self { address, counters, crowds, shown, keeper: Some(keeper), _state: state, _end: end }
     }
 
     async fn plain(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// From another loopback address, 127.0.0.`host`.
+    async fn plain_from(&self, host: u8) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::new(127, 0, 0, host), 0).into()).unwrap();
+        socket.connect(self.address).await.unwrap()
     }
 
     /// With TLS, believing the certificate shown now and offering `alpn`.
@@ -175,6 +184,43 @@ async fn upgraded_connections_are_bounded_and_give_their_places_back() {
     };
     let mut third = tokio::time::timeout(Duration::from_secs(20), third).await.expect("the place is given back");
     echoes(&mut third).await;
+}
+
+#[tokio::test]
+async fn a_place_has_32_connections_a_trusted_proxy_as_many_as_there_are() {
+    let port = Port::open(1).await;
+    let mut greedy = Vec::new();
+    for host in 2..10 {
+        for _ in 0..32 {
+            let mut stream = port.plain_from(host).await;
+            assert!(ask(&mut stream, "/who", "").await.starts_with("HTTP/1.1 200 "));
+            greedy.push(stream);
+        }
+    }
+    let mut surplus = port.plain_from(2).await;
+    assert_eq!(surplus.read_u8().await.ok(), None, "closed at once");
+    assert_eq!((port.counters.refused.value(), port.crowds.evictions()), (1, 0));
+    // The proxy, at the cost of others only.
+    let mut proxied = Vec::new();
+    for _ in 0..100 {
+        let mut stream = port.plain().await;
+        assert!(ask(&mut stream, "/who", "x-forwarded-for: 192.0.2.9\r\n").await.starts_with("HTTP/1.1 200 "));
+        proxied.push(stream);
+    }
+    assert_eq!((port.counters.refused.value(), port.crowds.evictions()), (1, 100));
+    for stream in &mut greedy[..13] {
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "127.0.0.2", "an answer, and the end: these are the oldest of their place");
+    }
+    until("no more than may be", || port.counters.connections.value() == 256).await;
+    let mut honest = port.plain_from(20).await;
+    assert!(ask(&mut honest, "/who", "").await.starts_with("HTTP/1.1 200 "));
+    for stream in &mut proxied {
+        let mut body = vec![0; "192.0.2.9".len()];
+        stream.read_exact(&mut body).await.unwrap();
+        assert!(ask(stream, "/who", "").await.starts_with("HTTP/1.1 200 "), "open as before");
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub(crate) struct Counters {
     pub(crate) connections: Counter,
     /// Those of them that came as a WebSocket.
     pub(crate) websockets: Counter,
-    /// Connections refused because too many had not logged in.
+    /// Connections refused because too many of their place had not logged in.
     pub(super) pre_auth_refused: Counter,
     /// Connections whose handshake failed: a wrong ALPN, no common version, silence.
     pub(crate) handshakes_failed: Counter,
@@ -100,8 +100,10 @@ pub struct NativeStatus {
     pub connections: u64,
     /// Those of them that came as a WebSocket.
     pub websockets: u64,
-    /// Connections refused because too many had not logged in.
+    /// Connections refused because too many of their place had not logged in.
     pub pre_auth_refused: u64,
+    /// Connections that had not logged in and had to go for others, because too many had not.
+    pub pre_auth_evicted: u64,
     /// Connections whose handshake failed.
     pub handshakes_failed: u64,
     /// HTTP/3 connections that asked for no WebTransport session.
@@ -172,13 +174,14 @@ impl Counters {
         }
     }
 
-    pub(crate) fn status(&self) -> NativeStatus {
+    pub(super) fn status(&self, pre_auth_evicted: u64) -> NativeStatus {
         let closed = CloseCode::ALL.iter().map(|code| code.name()).zip(&self.closed);
         let refused = REFUSALS.iter().map(|code| code.as_str_name()).zip(&self.refused);
         NativeStatus {
             connections: self.connections.value(),
             websockets: self.websockets.value(),
             pre_auth_refused: self.pre_auth_refused.value(),
+            pre_auth_evicted,
             handshakes_failed: self.handshakes_failed.value(),
             requests_failed: self.requests_failed.value(),
             lost: self.lost.value(),

@@ -7,8 +7,8 @@ use super::ending::Ending;
 use super::gate::Gate;
 use super::resumptions::Resumptions;
 use super::streams::{Datagrams, Streams};
-use super::waiting::{WaitingPlace, WaitingRoom};
 use crate::config::AllowedOrigins;
+use atoll_core::limit::{AmongEquals, Crowd, Spot};
 use atoll_core::region::Region;
 use atoll_proto::close::CloseCode;
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ pub(super) const UPLOAD_BUDGET: usize = 64 << 20;
 pub struct Settings {
     /// How long after the loss of its connection a session can be resumed.
     pub resume_window: Duration,
-    /// Most connections that have not logged in, in all.
+    /// Most connections that have not logged in, in all. For one more, another goes that came from the most crowded place.
     pub pre_auth: usize,
     /// Most connections that have not logged in, from one IPv4 address or IPv6 network of 64 bits.
     pub pre_auth_per_ip: usize,
@@ -54,7 +54,7 @@ struct Inner {
     counters: Arc<Counters>,
     resumptions: Arc<Resumptions>,
     uploads: Arc<Semaphore>,
-    waiting: Arc<WaitingRoom>,
+    waiting: Arc<Crowd>,
     phase: watch::Sender<Phase>,
     gate: Gate,
 }
@@ -73,12 +73,14 @@ pub(super) enum Phase {
 impl Door {
     /// The doors' common part, for sessions of `region`.
     pub fn new(region: Region, settings: Settings) -> Self {
+        // An honest login takes well under a second; who keeps silent waits for its end.
+        let waiting = Crowd::new(settings.pre_auth, Some(settings.pre_auth_per_ip), AmongEquals::OldestLeaves);
         Self(Arc::new(Inner {
             region,
             counters: Arc::default(),
             resumptions: Arc::default(),
             uploads: Arc::new(Semaphore::new(UPLOAD_BUDGET)),
-            waiting: Arc::new(WaitingRoom::new(settings.pre_auth, settings.pre_auth_per_ip)),
+            waiting: Arc::new(waiting),
             phase: watch::Sender::new(Phase::Open),
             gate: Gate::default(),
             settings,
@@ -87,7 +89,7 @@ impl Door {
 
     /// What the doors hold and have done.
     pub fn status(&self) -> NativeStatus {
-        self.0.counters.status()
+        self.0.counters.status(self.0.waiting.evictions())
     }
 
     /// How the doors behave.
@@ -112,13 +114,14 @@ impl Door {
         Connection::new(&self.0.counters, self.0.gate.enter(), carrier, streams, datagrams)
     }
 
-    /// Lets a connection in that has not logged in, if there is a place.
-    pub(crate) fn enter(&self, from: IpAddr) -> Option<WaitingPlace> {
-        let place = self.0.waiting.enter(from);
-        if place.is_none() {
+    /// Lets a connection in that has not logged in, unless its place has as many as it may. It has to go when its spot is
+    /// evicted.
+    pub(crate) fn enter(&self, from: IpAddr) -> Option<Spot> {
+        let spot = self.0.waiting.enter(from);
+        if spot.is_none() {
             self.0.counters.pre_auth_refused.add(1);
         }
-        place
+        spot
     }
 
     /// Whether newcomers from there must show that the address is theirs.

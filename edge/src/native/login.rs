@@ -13,6 +13,7 @@ use atoll_proto::atoll::client_message::Message as FromClient;
 use atoll_proto::atoll::server_message::Message as ToClient;
 use atoll_proto::atoll::{self, Error, ErrorCode, Resume, SignedFetch};
 use atoll_proto::close::CloseCode;
+use std::net::IpAddr;
 
 /// Tokens that one connection may show.
 const RESUME_ATTEMPTS: u32 = 2;
@@ -28,6 +29,8 @@ pub(super) enum LoggedIn {
 /// How far a login has come.
 pub(super) struct Login {
     door: Door,
+    /// Where the client was when it came.
+    from: IpAddr,
     challenge: Option<Challenge>,
     challenged: bool,
     attempts: u32,
@@ -38,8 +41,8 @@ pub(super) struct Login {
 }
 
 impl Login {
-    pub(super) fn new(door: Door) -> Self {
-        Self { door, challenge: None, challenged: false, attempts: 0, instead: None, showed_token: false }
+    pub(super) fn new(door: Door, from: IpAddr) -> Self {
+        Self { door, from, challenge: None, challenged: false, attempts: 0, instead: None, showed_token: false }
     }
 
     /// Goes on until there is a session. Call again when it was one to resume and could not be.
@@ -122,7 +125,7 @@ impl Login {
     }
 
     async fn prove(&self, proof: Proof) -> Result<Session, Ending> {
-        Ok(self.door.region().login(proof, Capabilities { quic: true }).await?)
+        Ok(self.door.region().login(proof, self.from, Capabilities { quic: true }).await?)
     }
 }
 

@@ -66,6 +66,11 @@ impl Member {
         &self.seats
     }
 
+    /// Says whether it has to do without a connection: from a full region such sessions go first.
+    pub(super) fn set_idle(&self, is_idle: bool) {
+        self.session.set_idle(is_idle);
+    }
+
     /// The next news of the region. Cancel-safe.
     pub(super) async fn next_event(&mut self) -> Option<SessionEvent> {
         self.session.next_event().await
@@ -82,6 +87,9 @@ impl Member {
                 Ok(Step::On)
             }
             Some(SessionEvent::Kicked) => Ok(Step::Kicked),
+            Some(SessionEvent::Evicted) => {
+                Err(Ending::new(CloseCode::Overloaded, "the region is full, and most of its sessions come from here"))
+            }
             None => Err(Ending::new(CloseCode::TooSlow, "island changes were not taken up")),
         }
     }

@@ -28,7 +28,6 @@ mod serve;
 mod session;
 mod streams;
 mod uploads;
-mod waiting;
 mod welcome;
 
 #[cfg(test)]
@@ -42,7 +41,6 @@ pub(crate) use ending::Ending;
 pub(crate) use queues::{Mover, MoverIn, queues};
 pub(crate) use serve::serve;
 pub(crate) use streams::{ByteSource, Datagrams, End, IncomingStream, Lane, Sent, Streams};
-pub(crate) use waiting::WaitingPlace;
 
 /// From the first packet of a connection to its welcome.
 pub(crate) const LOGIN_TIME: std::time::Duration = std::time::Duration::from_secs(10);

@@ -285,6 +285,13 @@ impl Native {
 
     /// Waits for another connection. `None` when the session is over.
     async fn park(&mut self) -> Option<Box<Attach>> {
+        self.member.set_idle(true);
+        let attach = self.parked().await;
+        self.member.set_idle(false);
+        attach
+    }
+
+    async fn parked(&mut self) -> Option<Box<Attach>> {
         let counters = Arc::clone(self.door.counters());
         let _parked = counters.parked.guard();
         let until = Instant::now() + self.door.settings().resume_window;

@@ -2,7 +2,8 @@
 
 use super::carrier::QuicCarrier;
 use super::{ALPN, WEBTRANSPORT_PATH};
-use crate::native::{Carrier, Datagrams, Door, Ending, LOGIN_TIME, SUBPROTOCOL, Streams, WaitingPlace, serve};
+use crate::native::{Carrier, Datagrams, Door, Ending, LOGIN_TIME, SUBPROTOCOL, Streams, serve};
+use atoll_core::limit::Spot;
 use atoll_proto::close::CloseCode;
 use quinn::crypto::rustls::HandshakeData;
 use tokio::task::{JoinHandle, JoinSet};
@@ -32,8 +33,8 @@ async fn run(endpoint: quinn::Endpoint, door: Door) {
         tokio::select! {
             incoming = endpoint.accept() => match incoming {
                 Some(incoming) => {
-                    if let Some((incoming, place)) = admit(incoming, &door) {
-                        connections.spawn(arrive_and_serve(incoming, place, door.clone()));
+                    if let Some((incoming, spot)) = admit(incoming, &door) {
+                        connections.spawn(arrive_and_serve(incoming, spot, door.clone()));
                     }
                 }
                 None => break,
@@ -48,7 +49,7 @@ async fn run(endpoint: quinn::Endpoint, door: Door) {
 }
 
 /// Refuses what there is no place for, before it costs a handshake.
-fn admit(incoming: quinn::Incoming, door: &Door) -> Option<(quinn::Incoming, WaitingPlace)> {
+fn admit(incoming: quinn::Incoming, door: &Door) -> Option<(quinn::Incoming, Spot)> {
     let from = incoming.remote_address().ip();
     if !incoming.remote_address_validated() && door.is_crowded(from) {
         // A flood with false addresses then costs a packet each, and keeps nobody else out. An error gives the
@@ -57,7 +58,7 @@ fn admit(incoming: quinn::Incoming, door: &Door) -> Option<(quinn::Incoming, Wai
         return None;
     }
     match door.enter(from) {
-        Some(place) => Some((incoming, place)),
+        Some(spot) => Some((incoming, spot)),
         None => {
             incoming.refuse();
             None
@@ -77,12 +78,13 @@ struct Arrival {
     refusal: Option<Ending>,
 }
 
-async fn arrive_and_serve(incoming: quinn::Incoming, place: WaitingPlace, door: Door) {
+async fn arrive_and_serve(incoming: quinn::Incoming, spot: Spot, door: Door) {
     let deadline = Instant::now() + LOGIN_TIME;
     let arrived = tokio::select! {
         arrived = timeout_at(deadline, arrive(incoming, &door)) => arrived,
         // Dropping a half-made connection closes it.
         () = door.ending() => return,
+        () = spot.evicted() => return,
     };
     let Ok(arrived) = arrived else {
         door.counters().handshakes_failed.add(1);
@@ -93,7 +95,7 @@ async fn arrive_and_serve(incoming: quinn::Incoming, place: WaitingPlace, door: 
     let connection = door.connection(Carrier::Quic(carrier), streams, datagrams);
     match refusal {
         Some(ending) => connection.end(ending).await,
-        None => serve(door, connection, place, deadline).await,
+        None => serve(door, connection, spot, deadline).await,
     }
 }
 

@@ -52,15 +52,17 @@ async fn upgrade(
         door.refuses_origin(origin)
     };
     // Not before it is known that somebody waits.
-    let place = door.enter(from);
+    let spot = door.enter(from);
     upgrade.on_upgrade(move |socket| async move {
         let (queues, streams, datagrams, mover) = queues(from);
         let connection = door.connection(Carrier::Queues(queues), streams, datagrams);
         let served = async {
-            match (refusal, place) {
+            match (refusal, spot) {
                 (Some(ending), _) => connection.end(ending).await,
-                (None, None) => connection.end(Ending::new(CloseCode::Overloaded, "too many wait to log in")).await,
-                (None, Some(place)) => serve(door.clone(), connection, place, deadline).await,
+                (None, None) => {
+                    connection.end(Ending::new(CloseCode::Overloaded, "too many from here wait to log in")).await
+                }
+                (None, Some(spot)) => serve(door.clone(), connection, spot, deadline).await,
             }
         };
         let carried = async {

@@ -1,6 +1,7 @@
 //! A region's queues and tasks in virtual time. Nothing moves between two calls unless a test awaits.
 
 mod failures;
+mod full;
 mod queues;
 mod reseat;
 mod session;
@@ -88,6 +89,12 @@ fn region() -> Region {
     region_on(Arc::default())
 }
 
+/// A region for so many sessions.
+fn region_of(max_sessions: usize) -> Region {
+    let settings = Settings { max_sessions, ..settings() };
+    Region::start(settings, Arc::new(TestHost(Instant::now())), Arc::new(LocalBus::default()))
+}
+
 fn region_on(bus: Arc<LocalBus>) -> Region {
     Region::start(settings(), Arc::new(TestHost(Instant::now())), bus)
 }
@@ -98,7 +105,12 @@ fn address(number: u8) -> Address {
 
 /// A session without the trouble of a login.
 fn session(region: &Region, number: u8) -> Session {
-    Session::open(&region.inner, address(number), Capabilities { quic: true }).unwrap()
+    session_from(region, number, 1).unwrap()
+}
+
+/// The same from some place, as the region lets it in.
+fn session_from(region: &Region, number: u8, place: u8) -> Option<Session> {
+    Session::open(&region.inner, address(number), [192, 0, 2, place].into(), Capabilities { quic: true })
 }
 
 fn move_to(region: &Region, number: u8, island: &str) {
