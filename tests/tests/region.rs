@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 const NOW: u64 = 1_700_000_000_000;
 
-/// Where all clients are.
+/// Where clients are.
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Tokio's clock, which these tests hold still, and a counter for randomness.
@@ -77,11 +77,15 @@ fn wallet(number: u16) -> Wallet {
 }
 
 async fn log_in(region: &Region, wallet: &Wallet) -> Result<Session, LoginError> {
+    log_in_from(region, HERE, wallet).await
+}
+
+async fn log_in_from(region: &Region, from: IpAddr, wallet: &Wallet) -> Result<Session, LoginError> {
     let challenge = region.challenge();
     let expiration = SystemTime::UNIX_EPOCH + Duration::from_millis(NOW) + Duration::from_secs(3600);
     let auth_chain_json = wallet.sign(challenge.as_str(), expiration);
     let capabilities = Capabilities { quic: true };
-    region.login(Proof::SignedChallenge { challenge, auth_chain_json }, HERE, capabilities).await
+    region.login(Proof::SignedChallenge { challenge, auth_chain_json }, from, capabilities).await
 }
 
 fn at(x: f64) -> Position {
@@ -136,7 +140,8 @@ async fn a_thousand_peers_in_twenty_islands_hear_their_own_island_only() {
     let region = region(Arc::default());
     let mut sessions = Vec::new();
     for number in 0..1000u16 {
-        let mut session = log_in(&region, &wallet(number)).await.unwrap();
+        let place = Ipv4Addr::from_bits(0x0a00_0000 + u32::from(number)).into();
+        let mut session = log_in_from(&region, place, &wallet(number)).await.unwrap();
         session.heartbeat(at(f64::from(number % 20) * 500.0 + f64::from(number) / 1000.0), None).unwrap();
         sessions.push(session);
     }

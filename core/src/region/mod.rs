@@ -131,8 +131,9 @@ impl Region {
     /// [`SessionEvent::Kicked`] and ends.
     ///
     /// `from` is where the client is in the network. In a full region, one session of the place that most of them come from
-    /// is told [`SessionEvent::Evicted`]: first one whose client is away ([`Session::set_idle`]), then the oldest. When no
-    /// place has more sessions than this one makes for its own, the login is refused instead.
+    /// is told [`SessionEvent::Evicted`]: first one whose client is away ([`Session::set_idle`]), then the oldest. The
+    /// login is refused instead when no place has more sessions than this one makes for its own, unless its own has the
+    /// most already.
     ///
     /// # Errors
     /// [`LoginError`]; nothing has changed then, except that a signed fetch which held is used up.

@@ -19,12 +19,13 @@ use tokio::sync::Notify;
 /// IPv6 networks of 48 bits hold 65,536 places. All of them together may hold so many times what one may.
 const PLACES_OF_NETWORK: usize = 4;
 
-/// Who goes from a full house where no place is more crowded than the newcomer's, the newcomer counted.
+/// Who goes from a full house where no place is more crowded than the newcomer's, with the newcomer or without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AmongEquals {
-    /// The oldest: right where everybody means to stay for a moment only.
+    /// The oldest of the most crowded places, the newcomer counted: right where everybody means to stay for a moment only.
     OldestLeaves,
-    /// The newcomer, which is no better than those who are inside: right where people stay.
+    /// The newcomer, which is no better than those who are inside: right where people stay. Otherwise two of one household
+    /// would drive each other out of a house where all others are alone.
     NewcomerLeaves,
 }
 

@@ -1,7 +1,7 @@
 //! Who goes first: networks by how many come from each, and an order within each.
 
 use super::AmongEquals;
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
@@ -97,19 +97,19 @@ impl<T> Ranks<T> {
             let oldest_goes = among_equals == AmongEquals::OldestLeaves && !self.without_network.is_empty();
             return self.ranking.last().map(|crowded| Some(crowded.network)).or(oldest_goes.then_some(None));
         };
-        let crowded = self.ranking.last()?;
         let own = self.queues.get(&network).and_then(|queue| Rank::of(network, queue));
-        let own_count = self.count_of(network) + 1;
-        match (crowded.count.cmp(&own_count), among_equals) {
-            (Ordering::Greater, _) => Some(Some(crowded.network)),
-            // Nobody else has as many as this makes, so that at least one of them is inside.
-            (Ordering::Less, _) => Some(Some(network)),
-            (Ordering::Equal, AmongEquals::NewcomerLeaves) => None,
-            (Ordering::Equal, AmongEquals::OldestLeaves) => {
-                let own_goes = own.is_some_and(|own| own.first > crowded.first);
-                Some(Some(if own_goes { network } else { crowded.network }))
-            }
-        }
+        let other = self.ranking.iter().rev().find(|rank| rank.network != network).copied();
+        let count = |rank: Option<Rank>| rank.map_or(0, |rank| rank.count);
+        let loser = match (count(other).checked_sub(count(own)), among_equals) {
+            // Most come from there already.
+            (None, _) => own,
+            // No other place has more than this newcomer makes for its own.
+            (Some(0 | 1), AmongEquals::NewcomerLeaves) => None,
+            (Some(0), AmongEquals::OldestLeaves) => own,
+            (Some(1), AmongEquals::OldestLeaves) => own.into_iter().chain(other).max_by_key(|rank| rank.first),
+            (Some(_), _) => other,
+        };
+        loser.map(|loser| Some(loser.network))
     }
 
     /// Changes a queue and its rank with it.

@@ -113,10 +113,16 @@ fn among_equals_the_oldest_leaves_or_the_newcomer() {
     assert_eq!(evicted_from_the_front(&waits), 1);
     assert!(staying.enter(host(3)).is_none());
     assert_eq!(evicted_from_the_front(&stays), 0);
-    // With a second one, a place is the most crowded.
+    // Second ones: theirs would be the most crowded place.
+    let _second = waiting.enter(host(2)).unwrap();
+    assert_eq!(waits.iter().map(is_evicted).collect::<Vec<_>>(), [true, false, true]);
+    assert!(staying.enter(host(1)).is_none());
+    // Where it is already, one goes for the other.
+    stays[0].leave();
     let _second = staying.enter(host(1)).unwrap();
+    let _third = staying.enter(host(1)).unwrap();
     assert_eq!(stays.iter().map(is_evicted).collect::<Vec<_>>(), [false, true, false]);
-    assert_eq!((waiting.evictions(), staying.evictions()), (1, 1));
+    assert_eq!((waiting.evictions(), staying.evictions()), (2, 1));
 }
 
 #[test]
@@ -282,10 +288,15 @@ impl Model {
         }
         let most = counts.values().copied().max().unwrap_or(0);
         let is_most = |network| counts.get(&network) == Some(&most);
-        let is_alone = counts.values().filter(|count| **count == most).count() == 1;
-        let newcomer_is_most = newcomer.is_some_and(|(_, network)| is_most(network));
-        if self.among_equals == AmongEquals::NewcomerLeaves && newcomer_is_most && !is_alone {
-            return None;
+        if self.among_equals == AmongEquals::NewcomerLeaves
+            && let Some((_, own)) = newcomer
+        {
+            let without = self.count(|(_, network)| network == own);
+            let others = counts.iter().filter(|(network, _)| **network != own).map(|(_, count)| *count);
+            let other = others.max().unwrap_or(0);
+            if other == without || other == without + 1 {
+                return None;
+            }
         }
         let only_for_many = newcomer.is_none() && counts.is_empty();
         if only_for_many && self.among_equals == AmongEquals::NewcomerLeaves {

@@ -51,10 +51,10 @@ async fn a_second_login_of_an_address_needs_no_spot_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn an_evicted_session_that_was_kicked_as_well_hears_that_it_was_kicked() {
-    let region = region_of(2);
+    let region = region_of(3);
     let mut first = session_from(&region, 1, 1).unwrap();
-    let _second = session_from(&region, 2, 1).unwrap();
-    let _other = session_from(&region, 3, 2).unwrap();
+    let _others = [2, 3].map(|number| session_from(&region, number, 1).unwrap());
+    let _elsewhere = session_from(&region, 4, 2).unwrap();
     let _again = session_from(&region, 1, 1).unwrap();
     assert_eq!(told(&mut first).await, Some(SessionEvent::Kicked));
     assert_eq!(told(&mut first).await, None);
