@@ -46,6 +46,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
         ("chunk_above_path", native.chunks_too_large),
         ("datagram_foreign_session", native.foreign_datagrams),
         ("datagram_wrong_tag", native.wrong_tag),
+        ("datagram_session_behind", native.datagrams_behind),
         ("message_not_acknowledged", native.lanes.lost_out),
         ("heartbeat_refused", region.archipelago.refused),
         ("bus_full", region.bus.lost + region.archipelago.lost),

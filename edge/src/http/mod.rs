@@ -16,6 +16,7 @@ mod about;
 mod addresses;
 mod client_address;
 mod counters;
+mod lingering;
 mod metrics;
 mod page;
 mod serve;

@@ -1,5 +1,6 @@
 //! One TCP connection, with TLS or without.
 
+use super::lingering::Lingering;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -20,13 +21,11 @@ pub(super) type Place = Arc<OnceLock<OwnedSemaphorePermit>>;
 /// A connection that speaks HTTP, and what it may become.
 pub(super) struct Stream {
     transport: Transport,
-    /// Given back when the connection ends, whatever it has been upgraded to by then.
-    _place: Place,
 }
 
 enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Lingering),
+    Tls(Box<TlsStream<Lingering>>),
 }
 
 /// Why a connection did not come to speak HTTP.
@@ -40,7 +39,8 @@ pub(super) enum ArrivalError {
     Io(#[from] io::Error),
 }
 
-/// Tells TLS from plain HTTP by the first byte, and shakes hands. `silence` bounds each of the two.
+/// Tells TLS from plain HTTP by the first byte, and shakes hands. `silence` bounds each of the two. A place that is given
+/// is held until the connection ends, whatever it has been upgraded to by then.
 pub(super) async fn arrive(
     stream: TcpStream,
     tls: &TlsAcceptor,
@@ -49,13 +49,14 @@ pub(super) async fn arrive(
 ) -> Result<Stream, ArrivalError> {
     let mut first = [0];
     let peeked = tokio::time::timeout(silence, stream.peek(&mut first)).await.map_err(|_| ArrivalError::Silence)??;
+    let stream = Lingering::new(stream, place);
     let transport = if peeked == 1 && first[0] == TLS_HANDSHAKE {
         let handshake = tokio::time::timeout(silence, tls.accept(stream));
         Transport::Tls(Box::new(handshake.await.map_err(|_| ArrivalError::Silence)??))
     } else {
         Transport::Plain(stream)
     };
-    Ok(Stream { transport, _place: place })
+    Ok(Stream { transport })
 }
 
 impl AsyncRead for Stream {

@@ -3,12 +3,14 @@
 //! Enums and not a trait: one session may go from one kind to another, and a datagram must cost neither an allocation
 //! nor a lock here.
 
+use super::ending::Ending;
 use super::queues::Queues;
 use super::streams::{ByteSink, End, Lane, Sent};
 use crate::quic::QuicCarrier;
 use atoll_core::room::Batch;
 use atoll_proto::close::CloseCode;
 use std::net::IpAddr;
+use tokio::time::Instant;
 
 /// The sending side of a connection, and its end. Clones share it.
 #[derive(Clone)]
@@ -65,6 +67,23 @@ impl Carrier {
         match self {
             Self::Quic(quic) => quic.ended(),
             Self::Queues(queues) => queues.ended(),
+        }
+    }
+
+    /// What the client did against the rules of what carries it, and with what the session ends for it.
+    pub(super) fn violation(&self) -> Option<Ending> {
+        match self {
+            Self::Quic(_) => None,
+            Self::Queues(queues) => queues.violation(),
+        }
+    }
+
+    /// Until when nothing of the client was read because it has sent more than it may; now, if that is so now.
+    pub(super) fn held_up(&self) -> Option<Instant> {
+        match self {
+            // Its streams do not hold each other up.
+            Self::Quic(_) => None,
+            Self::Queues(queues) => queues.held_up(),
         }
     }
 

@@ -51,6 +51,8 @@ impl Connection {
     /// Counts why it ended, and tells the client unless that ended it.
     pub(crate) async fn end(self, ending: Ending) {
         let counters = &self.counters;
+        // Whatever of the session failed first.
+        let ending = self.carrier.violation().unwrap_or(ending);
         match self.carrier.ended() {
             // The client's own close is the cause, whatever of the session failed first.
             Some(End::ByPeer) => counters.closed(CloseCode::Closed),

@@ -36,6 +36,8 @@ pub(crate) struct Counters {
     pub(super) foreign_datagrams: Counter,
     /// Datagrams with a tag that is not the sender's current one.
     pub(super) wrong_tag: Counter,
+    /// Datagrams that found too many of their sender waiting for its session.
+    pub(crate) datagrams_behind: Counter,
     /// Chunks dropped because their receiver fell behind within a tick.
     pub(super) chunks_behind: Counter,
     /// Chunks that did not fit the path of their receiver.
@@ -118,6 +120,8 @@ pub struct NativeStatus {
     pub foreign_datagrams: u64,
     /// Datagrams with a tag that is not the sender's current one.
     pub wrong_tag: u64,
+    /// Datagrams that found too many of their sender waiting for its session.
+    pub datagrams_behind: u64,
     /// Chunks dropped because their receiver fell behind within a tick.
     pub chunks_behind: u64,
     /// Chunks that did not fit the path of their receiver.
@@ -189,6 +193,7 @@ impl Counters {
             resumed: self.resumed.value(),
             foreign_datagrams: self.foreign_datagrams.value(),
             wrong_tag: self.wrong_tag.value(),
+            datagrams_behind: self.datagrams_behind.value(),
             chunks_behind: self.chunks_behind.value(),
             chunks_too_large: self.chunks_too_large.value(),
             lanes: LaneStatus {

@@ -7,6 +7,7 @@ use super::ending::Ending;
 use super::gate::Gate;
 use super::resumptions::Resumptions;
 use super::streams::{Datagrams, Streams};
+use super::upload_budget::{UPLOAD_BUDGET, UploadBudget};
 use crate::config::AllowedOrigins;
 use atoll_core::limit::{AmongEquals, Crowd, Spot};
 use atoll_core::region::Region;
@@ -14,11 +15,8 @@ use atoll_proto::close::CloseCode;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// Bodies of large messages that are read at the same moment, in bytes, of all clients together.
-pub(super) const UPLOAD_BUDGET: usize = 64 << 20;
 
 /// How the native doors behave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +51,7 @@ struct Inner {
     settings: Settings,
     counters: Arc<Counters>,
     resumptions: Arc<Resumptions>,
-    uploads: Arc<Semaphore>,
+    uploads: Arc<UploadBudget>,
     waiting: Arc<Crowd>,
     phase: watch::Sender<Phase>,
     gate: Gate,
@@ -79,7 +77,7 @@ impl Door {
             region,
             counters: Arc::default(),
             resumptions: Arc::default(),
-            uploads: Arc::new(Semaphore::new(UPLOAD_BUDGET)),
+            uploads: Arc::new(UploadBudget::new(UPLOAD_BUDGET)),
             waiting: Arc::new(waiting),
             phase: watch::Sender::new(Phase::Open),
             gate: Gate::default(),
@@ -153,7 +151,7 @@ impl Door {
         &self.0.resumptions
     }
 
-    pub(super) fn uploads(&self) -> &Arc<Semaphore> {
+    pub(super) fn uploads(&self) -> &Arc<UploadBudget> {
         &self.0.uploads
     }
 

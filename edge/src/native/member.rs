@@ -47,6 +47,8 @@ pub(super) struct Member {
     island: Option<IslandChangedMessage>,
     /// When the client last said where it stands.
     heard: Instant,
+    /// When to look whether it could be heard at all.
+    doubt: Instant,
     patience: Duration,
 }
 
@@ -55,7 +57,9 @@ impl Member {
         let region = door.region().clone();
         let archipelago = region.settings().archipelago.as_ref();
         let patience = archipelago.map_or(SILENCE, |archipelago| archipelago.peer_timeout);
-        Self { region, session, ways, seats: Seats::default(), island: None, heard: Instant::now(), patience }
+        let heard = Instant::now();
+        let doubt = heard + doubt_after(patience);
+        Self { region, session, ways, seats: Seats::default(), island: None, heard, doubt, patience }
     }
 
     pub(super) fn address(&self) -> Address {
@@ -145,12 +149,31 @@ impl Member {
     /// Says again where the client stood last, and how soon to do so once more.
     pub(super) fn repeat_heartbeat(&mut self) -> Duration {
         self.session.repeat_heartbeat();
-        REPEAT.min(self.patience / 4)
+        doubt_after(self.patience)
     }
 
     /// The client is there.
     pub(super) fn heard(&mut self) {
         self.heard = Instant::now();
+        self.doubt = self.heard + doubt_after(self.patience);
+    }
+
+    /// Until then nobody listened to the client: its silence before is none.
+    pub(super) fn excuse(&mut self, until: Option<Instant>) {
+        let now = Instant::now();
+        if now < self.doubt.min(self.silent_at()) {
+            return;
+        }
+        self.doubt = now + doubt_after(self.patience);
+        if let Some(until) = until.filter(|until| *until > self.heard) {
+            self.heard = until;
+            self.session.repeat_heartbeat();
+        }
+    }
+
+    /// When [`Member::excuse`] is to be called at the latest.
+    pub(super) fn doubt_at(&self) -> Instant {
+        self.doubt
     }
 
     /// When the client has been silent for too long.
@@ -182,4 +205,9 @@ impl Member {
             }
         }
     }
+}
+
+/// How long nothing may be heard before a heartbeat is repeated for a client that cannot be heard.
+fn doubt_after(patience: Duration) -> Duration {
+    REPEAT.min(patience / 4)
 }

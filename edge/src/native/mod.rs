@@ -27,6 +27,7 @@ mod seats;
 mod serve;
 mod session;
 mod streams;
+mod upload_budget;
 mod uploads;
 mod welcome;
 
@@ -34,6 +35,7 @@ mod welcome;
 mod network;
 
 pub(crate) use carrier::Carrier;
+pub(crate) use counters::Counters;
 pub use counters::{ByName, LaneStatus, NativeStatus};
 use datagrams::UpDatagrams;
 pub use door::{Door, Settings};

@@ -1,13 +1,15 @@
 //! A carrier made of queues, for what is not QUIC. A task moves them: to a WebSocket, or in a test to a virtual network.
 
+use super::ending::Ending;
 use super::streams::{ByteSink, ByteSource, Datagrams, End, IncomingStream, Lane, Sent, Streams};
 use atoll_core::room::{Batch, Format, WEBTRANSPORT_PREFIX};
 use atoll_proto::close::CloseCode;
 use bytes::{Buf, Bytes};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// Chunks that wait to be sent: one tick of 1,000 members with 120 bytes each. More are dropped and counted.
 const DATAGRAMS_OUT: usize = 128;
@@ -35,6 +37,20 @@ struct Outgoing {
     large: mpsc::Sender<Bytes>,
     close: watch::Sender<Option<(CloseCode, String)>>,
     end: watch::Receiver<Option<End>>,
+    news: Arc<News>,
+}
+
+/// What the mover tells of the client beside what that sends.
+#[derive(Default)]
+struct News {
+    violation: OnceLock<String>,
+    hold: Mutex<Hold>,
+}
+
+#[derive(Default)]
+struct Hold {
+    on: bool,
+    ended: Option<Instant>,
 }
 
 /// The other side: what a task moves. Streams go out in pieces, in order; dropping this is the connection's end.
@@ -63,7 +79,11 @@ pub(crate) struct MoverIn {
     pub(crate) streams: mpsc::Sender<IncomingStream>,
     /// Told when the connection ends.
     end: watch::Sender<Option<End>>,
+    news: Arc<News>,
 }
+
+/// While this is there, nothing is taken from the client.
+pub(crate) struct HoldUp(Arc<News>);
 
 /// Makes a connection of queues and what moves them.
 pub(crate) fn queues(remote: IpAddr) -> (Queues, Streams, Datagrams, Mover) {
@@ -77,17 +97,18 @@ pub(crate) fn queues(remote: IpAddr) -> (Queues, Streams, Datagrams, Mover) {
     let (streams_in, streams) = mpsc::channel(PIECES);
     let (close, closing) = watch::channel(None);
     let (end, ended) = watch::channel(None);
+    let news = Arc::<News>::default();
 
     let control = (ByteSink::Queue(control_out), ByteSource::Queue(control_source));
     let streams = Streams::Queue { control: Some(control), lanes: streams };
     let outgoing =
-        Outgoing { remote, datagrams: datagrams_out, ordered: ordered_out, large: large_out, close, end: ended };
+        Outgoing { remote, datagrams: datagrams_out, ordered: ordered_out, large: large_out, close, end: ended, news: news.clone() };
     let mover = Mover {
         control: control_queue,
         ordered: ordered_queue,
         datagrams: datagram_queue,
         large: large_queue,
-        incoming: MoverIn { control: control_in, datagrams: datagrams_in, streams: streams_in, end },
+        incoming: MoverIn { control: control_in, datagrams: datagrams_in, streams: streams_in, end, news },
         close: closing,
     };
     (Queues(Arc::new(outgoing)), streams, Datagrams::Queue(datagram_source), mover)
@@ -129,6 +150,17 @@ impl Queues {
         told.or_else(|| self.0.datagrams.is_closed().then_some(End::Lost))
     }
 
+    /// What the client did against the rules of what carries it.
+    pub(super) fn violation(&self) -> Option<Ending> {
+        self.0.news.violation.get().map(|what| Ending::new(CloseCode::Malformed, what))
+    }
+
+    /// Until when the client was last held up: now, while it is.
+    pub(super) fn held_up(&self) -> Option<Instant> {
+        let hold = self.0.news.hold();
+        if hold.on { Some(Instant::now()) } else { hold.ended }
+    }
+
     pub(super) async fn close(&self, code: CloseCode, reason: &str) {
         self.0.close.send_if_modified(|close| {
             let first = close.is_none();
@@ -143,5 +175,29 @@ impl MoverIn {
     /// Tells how the connection ended. The session hears of it when this is dropped.
     pub(crate) fn ended(&self, end: End) {
         self.end.send_replace(Some(end));
+    }
+
+    /// Tells what the client did against the rules. The session ends when this is dropped, and says so.
+    pub(crate) fn violated(&self, what: impl ToString) {
+        // The first one counts.
+        let _ = self.news.violation.set(what.to_string());
+    }
+
+    /// Tells that the client has to wait until what it sent is read, and cannot be heard. One at a time.
+    pub(crate) fn hold_up(&self) -> HoldUp {
+        self.news.hold().on = true;
+        HoldUp(Arc::clone(&self.news))
+    }
+}
+
+impl News {
+    fn hold(&self) -> MutexGuard<'_, Hold> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for HoldUp {
+    fn drop(&mut self) {
+        *self.0.hold() = Hold { on: false, ended: Some(Instant::now()) };
     }
 }

@@ -206,7 +206,10 @@ impl Native {
                         return Err(Ending::new(CloseCode::Kicked, "the address logged in elsewhere"));
                     }
                 }
-                () = &mut alarm => self.ring(writer)?,
+                () = &mut alarm => {
+                    self.member.excuse(carrier.held_up());
+                    self.ring(writer)?;
+                }
                 () = self.outbox.wanted() => self.outbox.serve(carrier, writers),
                 errors = self.reports.next() => {
                     for error in errors {
@@ -223,7 +226,7 @@ impl Native {
 
     /// When something is due that nobody else tells of.
     fn alarm(&self) -> Instant {
-        let due = [self.inbox.due(), self.member.seats().expiry(), Some(self.outdated_at)];
+        let due = [self.inbox.due(), self.member.seats().expiry(), Some(self.member.doubt_at()), Some(self.outdated_at)];
         due.into_iter().flatten().fold(self.member.silent_at(), Instant::min)
     }
 

@@ -2,6 +2,7 @@
 
 use super::ending::Ending;
 use super::streams::{ByteSource, IncomingStream, Lane, SourceEnd};
+use super::upload_budget::{GaveWay, Upload, UploadBudget};
 use atoll_core::limit::Bucket;
 use atoll_proto::atoll::{Large, LargeHeader, Ordered, OrderedMessage, large_header, ordered_message};
 use atoll_proto::close::CloseCode;
@@ -12,7 +13,6 @@ use atoll_proto::lanes::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -23,11 +23,11 @@ const RATE: u32 = 128 * 1024;
 /// Bytes that may come at once after a pause.
 const BURST: u32 = 2 << 20;
 
-/// How long the payload of one large message may take once it is being read.
-const BODY_TIME: Duration = Duration::from_secs(30);
-
 /// Bytes taken from a stream at a time.
 const CHUNK: usize = 16 * 1024;
+
+/// Bytes by which the room for a payload grows.
+const SLICE: usize = 64 * 1024;
 
 /// What a message counts beside its bytes: the smallest ones cost as much as others to pass on.
 const OVERHEAD: usize = 64;
@@ -40,8 +40,15 @@ const WAITING: usize = 2;
 pub(super) struct Arrived {
     pub(super) lane: Lane,
     pub(super) news: News,
-    /// The place of a large payload in what the edge can hold.
-    pub(super) held: Option<OwnedSemaphorePermit>,
+    /// What a large payload holds until it has been passed on.
+    pub(super) held: Option<Held>,
+}
+
+/// The place of a large message in what the edge can hold, and in what its client may have under way.
+#[derive(Debug)]
+pub(super) struct Held {
+    _upload: Upload,
+    _turn: OwnedSemaphorePermit,
 }
 
 /// What came.
@@ -90,9 +97,9 @@ pub(super) struct Uploads {
 #[derive(Clone)]
 struct Shared {
     pace: Pace,
-    /// Bytes that all clients together may have being read.
-    budget: Arc<Semaphore>,
-    /// How many large messages of this client are read at the same moment.
+    /// What all clients together may hold.
+    budget: Arc<UploadBudget>,
+    /// How many large messages of this client are read, or wait to be passed on, at the same moment.
     large: Arc<Semaphore>,
     /// The one ordered stream, until it is opened.
     ordered: Arc<Semaphore>,
@@ -100,7 +107,7 @@ struct Shared {
 }
 
 impl Uploads {
-    pub(super) fn new(pace: Pace, budget: Arc<Semaphore>) -> Self {
+    pub(super) fn new(pace: Pace, budget: Arc<UploadBudget>) -> Self {
         let (queue, arrived) = mpsc::channel(WAITING);
         let large = Arc::new(Semaphore::new(MAX_LARGE_STREAMS));
         let ordered = Arc::new(Semaphore::new(1));
@@ -139,11 +146,7 @@ async fn read(stream: IncomingStream, shared: Shared) {
 async fn read_typed(mut reader: Reader, shared: Shared) -> Result<(), Fault> {
     match reader.byte().await? {
         ORDERED_STREAM => read_ordered(reader, shared).await,
-        LARGE_STREAM => {
-            // Never closed, so that a permit comes.
-            let _one_of_four = Arc::clone(&shared.large).acquire_owned().await.map_err(|_| Fault::Stream)?;
-            read_large(&mut reader, &shared).await
-        }
+        LARGE_STREAM => read_large(&mut reader, &shared).await,
         _ => {
             reader.stream.stop();
             Ok(())
@@ -183,6 +186,8 @@ async fn read_all_large(mut reader: Reader, shared: Shared) -> Result<(), Fault>
 }
 
 async fn read_large(reader: &mut Reader, shared: &Shared) -> Result<(), Fault> {
+    // Never closed, so that a permit comes.
+    let turn = Arc::clone(&shared.large).acquire_owned().await.map_err(|_| Fault::Stream)?;
     let header = reader.frame(MAX_LARGE_HEADER, &shared.pace).await?;
     let header: LargeHeader = atoll_proto::decode(&header).map_err(malformed)?;
     let (news, held) = match header.message {
@@ -194,11 +199,13 @@ async fn read_large(reader: &mut Reader, shared: &Shared) -> Result<(), Fault> {
             }
             // Nothing is held while the client has to wait for its own pace.
             shared.pace.wait(length).await;
-            let permits = u32::try_from(length).unwrap_or(u32::MAX);
-            let held = Arc::clone(&shared.budget).acquire_many_owned(permits).await.map_err(|_| Fault::Stream)?;
-            let body = tokio::time::timeout(BODY_TIME, reader.exactly(length)).await;
-            let payload = body.map_err(|_| malformed("a large message took more than 30 seconds"))??;
-            (News::Message { tag: Tag(tag), number, payload }, Some(held))
+            let upload = shared.budget.begin(length);
+            let payload = tokio::select! {
+                biased;
+                fault = upload.gives_way() => return Err(fault.into()),
+                payload = reader.payload(length, &upload) => payload?,
+            };
+            (News::Message { tag: Tag(tag), number, payload }, Some(Held { _upload: upload, _turn: turn }))
         }
         Some(large_header::Message::Gap(gap)) => (News::Gap { first: gap.first, last: gap.last }, None),
         // Of a later version: how long it is, nobody knows here.
@@ -220,6 +227,13 @@ enum Fault {
 impl From<SourceEnd> for Fault {
     fn from(_: SourceEnd) -> Self {
         Self::Stream
+    }
+}
+
+/// The connection is of no more use, but the session is: its client resumes and sends the message again.
+impl From<GaveWay> for Fault {
+    fn from(fault: GaveWay) -> Self {
+        Self::Session(Ending::new(CloseCode::TooSlow, fault))
     }
 }
 
@@ -256,13 +270,32 @@ impl Reader {
         }
     }
 
-    async fn exactly(&mut self, length: usize) -> Result<Bytes, SourceEnd> {
-        // What is announced may be reserved: it is paid for with permits.
-        self.buffer.reserve(length.saturating_sub(self.buffer.len()));
-        while self.buffer.len() < length {
-            self.more(length - self.buffer.len()).await?;
+    /// The payload of a large message, paid for as it comes.
+    async fn payload(&mut self, length: usize, upload: &Upload) -> Result<Bytes, SourceEnd> {
+        let mut payload = Vec::new();
+        while payload.len() < length {
+            let missing = length - payload.len();
+            let piece = self.piece(missing).await?;
+            upload.pay(piece.len()).await;
+            if payload.capacity() - payload.len() < piece.len() {
+                // What is announced is not taken before it comes, but for a slice.
+                payload.reserve_exact(missing.min(SLICE.max(piece.len())));
+            }
+            payload.extend_from_slice(&piece);
         }
-        Ok(self.buffer.split_to(length).freeze())
+        Ok(payload.into())
+    }
+
+    /// The next bytes, at most `most` of them.
+    async fn piece(&mut self, most: usize) -> Result<Bytes, SourceEnd> {
+        if !self.buffer.is_empty() {
+            let length = self.buffer.len().min(most);
+            return Ok(self.buffer.split_to(length).freeze());
+        }
+        let mut bytes = self.stream.read(most.min(CHUNK)).await?;
+        let piece = bytes.split_to(bytes.len().min(most));
+        self.buffer.extend_from_slice(&bytes);
+        Ok(piece)
     }
 
     async fn more(&mut self, most: usize) -> Result<(), SourceEnd> {

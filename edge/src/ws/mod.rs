@@ -2,6 +2,7 @@
 //!
 //! Refusals are told by a close code after the upgrade: a browser learns nothing of another answer.
 
+mod incoming;
 mod mover;
 
 use crate::http::ClientAddress;
@@ -67,7 +68,7 @@ async fn upgrade(
         };
         let carried = async {
             let _open = Open::new(&door);
-            mover::carry(socket, mover).await;
+            mover::carry(socket, mover, door.counters()).await;
         };
         // The session may go on without this connection, and this connection with another session.
         tokio::join!(served, carried);

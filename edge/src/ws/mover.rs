@@ -1,12 +1,13 @@
 //! Between a WebSocket and the queues of a session. docs/protocol.md section 1 tells the channels.
 
-use crate::native::{ByteSource, End, IncomingStream, Lane, Mover, MoverIn};
-use atoll_proto::channel::{Channel, join, split};
+use super::incoming::receive;
+use crate::native::{Counters, Mover};
+use atoll_proto::channel::{Channel, join};
 use atoll_proto::close::CloseCode;
 use axum::Error;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use std::pin::pin;
 use std::time::Duration;
@@ -16,17 +17,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 /// Time between two pings.
 const PING: Duration = Duration::from_secs(5);
 
-/// Silence after which the connection counts as lost. Clients answer pings.
-const SILENCE: Duration = Duration::from_secs(15);
-
 /// How long the client may take to answer a close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Bytes written before the socket is asked whether it is behind.
 const ROUND: usize = 16 * 1024;
-
-/// Pieces of a lane that wait for its reader. A full queue holds the whole socket up, as TCP does.
-const PIECES: usize = 2;
 
 /// WebSocket's own code for a close without a reason.
 const NORMAL: u16 = 1000;
@@ -35,7 +30,7 @@ const NORMAL: u16 = 1000;
 const MAX_REASON: usize = 123;
 
 /// Moves everything until the connection has ended, one way or another.
-pub(super) async fn carry(socket: WebSocket, mover: Mover) {
+pub(super) async fn carry(socket: WebSocket, mover: Mover, counters: &Counters) {
     let (sink, stream) = socket.split();
     let Mover { control, ordered, datagrams, large, incoming, close } = mover;
     let mut closing = close.clone();
@@ -44,7 +39,7 @@ pub(super) async fn carry(socket: WebSocket, mover: Mover) {
         tokio::time::sleep(2 * CLOSE_PATIENCE).await;
     };
     let moved = async {
-        let mut receiving = pin!(receive(stream, incoming));
+        let mut receiving = pin!(receive(stream, incoming, counters));
         let mut received = false;
         let outgoing = Outgoing { sink, control, ordered, datagrams, large, close };
         let mut sending = pin!(outgoing.send());
@@ -55,7 +50,8 @@ pub(super) async fn carry(socket: WebSocket, mover: Mover) {
                 () = &mut receiving, if !received => received = true,
             }
         }
-        // The close would be lost if what is still on its way met a closed socket.
+        // Time to answer the close. Of a client that broke the rules nothing is read any more, which is for the TCP
+        // connection to mend.
         if !received {
             let _ = timeout(CLOSE_PATIENCE, receiving).await;
         }
@@ -64,102 +60,6 @@ pub(super) async fn carry(socket: WebSocket, mover: Mover) {
         () = moved => {}
         () = overdue => {}
     }
-}
-
-/// Takes messages until the connection ends. A client that breaks the rules of the channels has its control stream ended,
-/// which ends the session.
-async fn receive(mut stream: SplitStream<WebSocket>, incoming: MoverIn) {
-    let mut channels = Some(Channels { incoming, ordered: None, large: None });
-    loop {
-        // Only silence while somebody listens: a client that has to wait for its pace is not lost.
-        let end = match timeout(SILENCE, stream.next()).await {
-            Ok(Some(Ok(Message::Binary(message)))) => {
-                if let Some(open) = &mut channels
-                    && open.take(&message).await.is_err()
-                {
-                    channels = None;
-                }
-                continue;
-            }
-            Ok(Some(Ok(Message::Text(_)))) => {
-                channels = None;
-                continue;
-            }
-            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
-            Ok(Some(Ok(Message::Close(_)))) => End::ByPeer,
-            // The library refuses larger messages than it was told to take, and what is no WebSocket.
-            Ok(Some(Err(error))) if !is_transport(&error) => {
-                channels = None;
-                continue;
-            }
-            Ok(Some(Err(_)) | None) | Err(_) => End::Lost,
-        };
-        if let Some(channels) = channels {
-            channels.incoming.ended(end);
-        }
-        return;
-    }
-}
-
-struct Channels {
-    incoming: MoverIn,
-    ordered: Option<mpsc::Sender<Bytes>>,
-    large: Option<mpsc::Sender<Bytes>>,
-}
-
-/// The message belongs to no channel, or nobody reads the channel any more.
-struct Refused;
-
-impl Channels {
-    async fn take(&mut self, message: &Bytes) -> Result<(), Refused> {
-        let (channel, bytes) = split(message).map_err(|_| Refused)?;
-        if bytes.is_empty() && channel != Channel::Datagram {
-            return Ok(());
-        }
-        match channel {
-            Channel::Control => self.incoming.control.send(bytes).await.map_err(|_| Refused),
-            Channel::Ordered => lane(&mut self.ordered, Lane::Ordered, &self.incoming, bytes).await,
-            Channel::Large => lane(&mut self.large, Lane::Large, &self.incoming, bytes).await,
-            Channel::Datagram => {
-                // Full: the session does not keep up, and later ones matter more than earlier ones only to it.
-                let _ = self.incoming.datagrams.try_send(bytes);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Passes a piece on; the first one opens the stream.
-async fn lane(
-    queue: &mut Option<mpsc::Sender<Bytes>>,
-    lane: Lane,
-    incoming: &MoverIn,
-    piece: Bytes,
-) -> Result<(), Refused> {
-    let queue = match queue {
-        Some(queue) => queue,
-        None => {
-            let (sender, receiver) = mpsc::channel(PIECES);
-            let stream = IncomingStream::Lane(lane, ByteSource::Queue(receiver));
-            incoming.streams.send(stream).await.map_err(|_| Refused)?;
-            queue.insert(sender)
-        }
-    };
-    queue.send(piece).await.map_err(|_| Refused)
-}
-
-/// Whether the connection broke, rather than its client the rules. A proxy that restarts ends TCP without a close.
-fn is_transport(error: &Error) -> bool {
-    use tokio_tungstenite::tungstenite::Error::{AlreadyClosed, ConnectionClosed, Io, Protocol};
-    use tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        match error.downcast_ref() {
-            Some(AlreadyClosed | ConnectionClosed | Io(_) | Protocol(ResetWithoutClosingHandshake)) => return true,
-            _ => source = error.source(),
-        }
-    }
-    false
 }
 
 /// What goes to the client, by priority.
