@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use atoll_client::raw::Connection;
-use atoll_client::{ConnectError, Position, Wallet, Way};
+use atoll_client::{Closed, ConnectError, Position, Wallet, Way};
 use atoll_proto::archipelago::Heartbeat;
 use atoll_proto::atoll::{client_message, server_message};
 use atoll_proto::channel::{Channel, MAX_WEBSOCKET_MESSAGE, join};
@@ -37,6 +37,14 @@ async fn logged_in(edge: &Edge, way: Way) -> Connection {
 
 async fn close_code(connection: &Connection) -> Option<CloseCode> {
     within("the close", connection.closed()).await.code()
+}
+
+/// The close of a client that broke the rules, and what it is told about it.
+async fn malformed(connection: &Connection) -> String {
+    match within("the close", connection.closed()).await {
+        Closed::Edge { code, reason } if code == u64::from(CloseCode::Malformed.code()) => reason,
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn refused(edge: &Edge) -> u64 {
@@ -84,22 +92,31 @@ async fn so_many_may_wait_to_log_in_and_a_login_makes_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn websocket_messages_that_belong_to_no_channel_end_the_session() {
     let edge = Edge::start().await;
-    let wrong: [Bytes; 3] =
-        [Bytes::new(), Bytes::from_static(&[9, 1, 2, 3]), vec![Channel::Large as u8; MAX_WEBSOCKET_MESSAGE + 1].into()];
-    for message in wrong {
-        let length = message.len();
+    let wrong: [(Bytes, &str); 3] = [
+        (Bytes::new(), "an empty message"),
+        (Bytes::from_static(&[9, 1, 2, 3]), "unknown channel 9"),
+        (vec![Channel::Large as u8; MAX_WEBSOCKET_MESSAGE + 1].into(), "a message above 66560 bytes"),
+    ];
+    for (message, reason) in wrong {
         let connection = logged_in(&edge, Way::WebSocket).await;
         connection.transport.as_websocket().unwrap().send_binary(message).await.unwrap();
-        assert_eq!(close_code(&connection).await, Some(CloseCode::Malformed), "{length} bytes");
+        assert_eq!(malformed(&connection).await, reason);
     }
-    // Far above what may be in one message; the edge does not even read it.
-    let connection = logged_in(&edge, Way::WebSocket).await;
-    // The edge may close before all of it is sent.
-    let _ = connection.transport.as_websocket().unwrap().send_binary(vec![0; 1 << 20].into()).await;
-    assert_eq!(close_code(&connection).await, Some(CloseCode::Malformed));
+    // Far above what may be in one message: nobody takes it, and the close arrives all the same.
+    for _ in 0..10 {
+        let connection = logged_in(&edge, Way::WebSocket).await;
+        connection.transport.as_websocket().unwrap().send_binary(vec![0; 1 << 20].into()).await.unwrap();
+        assert_eq!(malformed(&connection).await, "a message above 66560 bytes");
+    }
     let connection = logged_in(&edge, Way::WebSocket).await;
     connection.transport.as_websocket().unwrap().send_text("hello").await.unwrap();
-    assert_eq!(close_code(&connection).await, Some(CloseCode::Malformed));
+    assert_eq!(malformed(&connection).await, "a text message");
+    // One after the other, all of which are on their way when the first is refused.
+    let connection = logged_in(&edge, Way::WebSocket).await;
+    for _ in 0..3 {
+        let _ = connection.transport.as_websocket().unwrap().send_binary(vec![9; 60_000].into()).await;
+    }
+    assert_eq!(malformed(&connection).await, "unknown channel 9");
 
     // A channel without bytes says nothing.
     let mut connection = logged_in(&edge, Way::WebSocket).await;

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use atoll_client::raw::Connection;
+use atoll_client::raw::{Connection, SendStream};
 use atoll_client::{Event, Position, Wallet, Way};
 use atoll_proto::archipelago::Heartbeat;
 use atoll_proto::atoll::{Large, LargeHeader, client_message, large_header, server_message};
@@ -54,16 +54,17 @@ async fn two(edge: &Edge, way: Way) -> (Peer, Peer) {
 }
 
 /// So many clients with two large messages each of which this many bytes were sent. Their streams stay open.
-async fn stalling(edge: &Edge, clients: usize, sent: usize) -> Vec<impl Sized> {
+async fn stalling(edge: &Edge, clients: usize, sent: usize) -> Vec<(Connection, Vec<SendStream>)> {
     let mut stalling = Vec::new();
     for _ in 0..clients {
         let connection = logged_in(edge, Way::Quic).await;
+        let mut streams = Vec::new();
         for number in [1, 2] {
             let mut bytes = BytesMut::from(&[LARGE_STREAM][..]);
             bytes.unsplit(large(1, number, sent));
-            let stream = within("a large stream", connection.open_stream(&bytes)).await;
-            stalling.push((stream, connection.transport.clone()));
+            streams.push(within("a large stream", connection.open_stream(&bytes)).await.unwrap());
         }
+        stalling.push((connection, streams));
     }
     stalling
 }
@@ -81,10 +82,10 @@ async fn announcements_alone_hold_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_stalls_gives_way_and_can_resume() {
+async fn who_stalls_gives_way_and_may_resume() {
     let edge = Edge::start().await;
     let (speaker, mut listener) = two(&edge, Way::Quic).await;
-    let _stalling = stalling(&edge, 33, MAX_LARGE - 1).await;
+    let stalling = stalling(&edge, 33, MAX_LARGE - 1).await;
     let sent = Instant::now();
     speaker.send_large(payload(7)).unwrap();
     assert_eq!(listener.message().await.payload, payload(7));
@@ -98,6 +99,11 @@ async fn who_stalls_gives_way_and_can_resume() {
     // Some, and not all.
     assert!((1..=16).contains(&gave_way), "{gave_way}");
     assert_eq!(closed_too_slow(&edge).await, gave_way);
+    let told = eventually("a close", || async {
+        stalling.iter().find(|(connection, _)| connection.transport.is_closed())
+    })
+    .await;
+    assert_eq!(told.0.closed().await.code(), Some(CloseCode::TooSlow));
 }
 
 #[tokio::test(flavor = "multi_thread")]

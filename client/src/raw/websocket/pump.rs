@@ -20,6 +20,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 /// How long the edge is given to answer a close.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// How long the reason is looked for in what the edge sent before sending failed.
+const REASON_WAIT: Duration = Duration::from_secs(1);
+
 /// Streams of the edge that may wait to be accepted.
 const STREAMS: usize = 4;
 
@@ -75,11 +78,20 @@ async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
     let (mut sink, mut source) = stream.split();
     let end = tokio::select! {
         end = receive(&mut source, &mut incoming, idle) => end,
-        error = send(&mut sink, &mut outgoing) => End::Over(lost(error)),
+        error = send(&mut sink, &mut outgoing) => End::Broken(error),
         closing = asked_to_close(closing, leaving) => End::Close(closing, Closed::Local),
     };
     match end {
         End::Over(why) => why,
+        End::Told(frame) => {
+            // Its answer is on its way once the source is asked again.
+            let _ = timeout(FAREWELL, source.next()).await;
+            closed(frame)
+        }
+        End::Broken(error) => match timeout(REASON_WAIT, receive(&mut source, &mut incoming, idle)).await {
+            Ok(End::Told(frame)) => closed(frame),
+            _ => lost(error),
+        },
         End::Close(closing, why) => {
             let farewell = async {
                 sink.send(Message::Close(Some(frame(&closing)))).await?;
@@ -96,6 +108,10 @@ async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
 enum End {
     /// The connection is over.
     Over(Closed),
+    /// The edge closed it.
+    Told(Option<CloseFrame>),
+    /// Nothing can be sent any more.
+    Broken(Error),
     /// This side closes it.
     Close(Closing, Closed),
 }
@@ -110,11 +126,7 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
             Err(_) => return End::Over(Closed::TimedOut),
             Ok(None) => return End::Over(Closed::Lost("the WebSocket ended without a close".to_owned())),
             Ok(Some(Err(error))) => return End::Over(lost(error)),
-            Ok(Some(Ok(Message::Close(frame)))) => {
-                // Its answer is on its way once the source is asked again.
-                let _ = timeout(FAREWELL, source.next()).await;
-                return End::Over(closed(frame));
-            }
+            Ok(Some(Ok(Message::Close(frame)))) => return End::Told(frame),
             Ok(Some(Ok(Message::Binary(message)))) => match incoming.message(&message).await {
                 Ok(()) => continue,
                 Err(error) => error.to_string(),
