@@ -29,7 +29,7 @@ pub enum CloseCode {
     UnexpectedMessage,
     /// The auth chain was refused.
     Unauthorized,
-    /// The client does not read its control stream.
+    /// The client does not read its control stream, or sends a large message too slowly.
     TooSlow,
     /// The edge has no room for another session.
     Overloaded,

@@ -6,7 +6,7 @@
 use atoll_client::raw::{Connection, SendStream};
 use atoll_client::{Event, Position, Wallet, Way};
 use atoll_proto::archipelago::Heartbeat;
-use atoll_proto::atoll::{Large, LargeHeader, client_message, large_header, server_message};
+use atoll_proto::atoll::{Large, LargeHeader, Received, Resume, client_message, large_header, server_message};
 use atoll_proto::channel::{Channel, LARGE_SLICE, join};
 use atoll_proto::close::CloseCode;
 use atoll_proto::framing::put_frame;
@@ -17,13 +17,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 const HERE: Position = Position { x: 0.0, y: 0.0, z: 0.0 };
 
-async fn logged_in(edge: &Edge, way: Way) -> Connection {
+/// A connection, and the token to resume its session with.
+async fn logged_in(edge: &Edge, way: Way) -> (Connection, String) {
     let wallet = Wallet::random().unwrap();
     let mut connection = edge.raw(way).await;
     let challenge = connection.request_challenge(&wallet.address().to_string()).await.unwrap();
     let expiration = SystemTime::now() + Duration::from_secs(60);
-    connection.answer_challenge(wallet.sign(&challenge, expiration)).await.unwrap();
-    connection
+    let welcome = connection.answer_challenge(wallet.sign(&challenge, expiration)).await.unwrap();
+    (connection, welcome.resume_token)
 }
 
 /// The header of a large message, and as much of its payload as is sent.
@@ -54,17 +55,17 @@ async fn two(edge: &Edge, way: Way) -> (Peer, Peer) {
 }
 
 /// So many clients with two large messages each of which this many bytes were sent. Their streams stay open.
-async fn stalling(edge: &Edge, clients: usize, sent: usize) -> Vec<(Connection, Vec<SendStream>)> {
+async fn stalling(edge: &Edge, clients: usize, sent: usize) -> Vec<(Connection, String, Vec<SendStream>)> {
     let mut stalling = Vec::new();
     for _ in 0..clients {
-        let connection = logged_in(edge, Way::Quic).await;
+        let (connection, token) = logged_in(edge, Way::Quic).await;
         let mut streams = Vec::new();
         for number in [1, 2] {
             let mut bytes = BytesMut::from(&[LARGE_STREAM][..]);
             bytes.unsplit(large(1, number, sent));
             streams.push(within("a large stream", connection.open_stream(&bytes)).await.unwrap());
         }
-        stalling.push((connection, streams));
+        stalling.push((connection, token, streams));
     }
     stalling
 }
@@ -99,11 +100,27 @@ async fn who_stalls_gives_way_and_may_resume() {
     // Some, and not all.
     assert!((1..=16).contains(&gave_way), "{gave_way}");
     assert_eq!(closed_too_slow(&edge).await, gave_way);
-    let told = eventually("a close", || async {
-        stalling.iter().find(|(connection, _)| connection.transport.is_closed())
+    let told =
+        eventually("a close", || async { stalling.iter().find(|(connection, ..)| connection.transport.is_closed()) })
+            .await;
+    assert_eq!(told.0.closed().await.code(), Some(CloseCode::TooSlow));
+
+    // It takes its session up and sends the message again.
+    let mut again = edge.raw(Way::Quic).await;
+    let resume = Resume { token: told.1.clone(), received: Some(Received::default()) };
+    let welcome = within("a welcome", again.login_by_resume(resume, None)).await.unwrap().unwrap();
+    assert_eq!(welcome.resumed, Some(Received::default()));
+    let mut bytes = BytesMut::from(&[LARGE_STREAM][..]);
+    bytes.unsplit(large(1, 1, MAX_LARGE));
+    let _stream = within("a large stream", again.open_stream(&bytes)).await.unwrap();
+    within("its acknowledgement", async {
+        loop {
+            if let server_message::Message::Received(received) = again.recv().await.unwrap() {
+                return assert_eq!(received.large, 1);
+            }
+        }
     })
     .await;
-    assert_eq!(told.0.closed().await.code(), Some(CloseCode::TooSlow));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,10 +141,7 @@ async fn who_has_to_wait_for_its_pace_on_a_websocket_is_heard_and_loses_nothing(
                     speaker.heartbeat(HERE);
                     listener.heartbeat(HERE);
                 }
-                event = speaker.next_event() => match event {
-                    Event::Packet(_) | Event::Refused { .. } => {}
-                    other => panic!("the speaker is told {other:?}"),
-                },
+                event = speaker.next_event() => panic!("the speaker is told {event:?}"),
                 event = listener.next_event() => match event {
                     Event::Large(message) => {
                         heard += 1;
@@ -148,7 +162,7 @@ async fn who_has_to_wait_for_its_pace_on_a_websocket_is_heard_and_loses_nothing(
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_nothing_on_a_websocket_that_is_read_is_silent_all_the_same() {
     let edge = Edge::start_with(&["--archipelago-peer-timeout", "3"]).await;
-    let mut connection = logged_in(&edge, Way::WebSocket).await;
+    let (mut connection, _) = logged_in(&edge, Way::WebSocket).await;
     let heartbeat = Heartbeat { position: Some(HERE), desired_room: None };
     connection.send(client_message::Message::Heartbeat(heartbeat)).await.unwrap();
     let tag = within("an island", async {

@@ -101,8 +101,15 @@ pub(crate) fn queues(remote: IpAddr) -> (Queues, Streams, Datagrams, Mover) {
 
     let control = (ByteSink::Queue(control_out), ByteSource::Queue(control_source));
     let streams = Streams::Queue { control: Some(control), lanes: streams };
-    let outgoing =
-        Outgoing { remote, datagrams: datagrams_out, ordered: ordered_out, large: large_out, close, end: ended, news: news.clone() };
+    let outgoing = Outgoing {
+        remote,
+        datagrams: datagrams_out,
+        ordered: ordered_out,
+        large: large_out,
+        close,
+        end: ended,
+        news: news.clone(),
+    };
     let mover = Mover {
         control: control_queue,
         ordered: ordered_queue,

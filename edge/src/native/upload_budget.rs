@@ -192,7 +192,8 @@ impl State {
         self.elder = self.uploads.iter().find(|(_, entry)| entry.goes_on(now)).map(|(id, _)| *id);
         let sum = |part: fn(&Entry) -> usize| self.uploads.values().map(part).sum::<usize>();
         let coming_back = sum(|entry| if entry.gives_way { entry.held } else { 0 });
-        let wanted = sum(|entry| if entry.waiting.is_some() && !entry.gives_way { entry.length - entry.held } else { 0 });
+        let wanted =
+            sum(|entry| if entry.waiting.is_some() && !entry.gives_way { entry.length - entry.held } else { 0 });
         let mut missing = (self.held - coming_back + wanted + RESERVE).saturating_sub(most);
         let mut still: Vec<&mut Entry> =
             self.uploads.values_mut().filter(|entry| entry.held > 0 && entry.stands_still(now)).collect();
