@@ -95,7 +95,7 @@ fn telling(first: ConnectError, second: ConnectError) -> ConnectError {
 mod tests {
     use super::*;
     use crate::closed::Closed;
-    use crate::target::{CertificateDigest, Trust};
+    use crate::trust::{CertificateDigest, Trust};
     use atoll_proto::close::CloseCode;
     use tokio::time::{Instant, sleep};
 

@@ -52,6 +52,7 @@ mod socket;
 mod stats;
 mod target;
 mod tls;
+mod trust;
 pub mod walkers;
 mod wallet;
 
@@ -67,5 +68,6 @@ pub use limits::Limits;
 pub use login::signed_fetch;
 pub use options::{Options, Proof};
 pub use stats::Stats;
-pub use target::{CertificateDigest, DigestError, Target, TargetError, Trust, Way};
+pub use target::{Target, TargetError, Way};
+pub use trust::{CertificateDigest, DigestError, Trust, TrustError};
 pub use wallet::{AuthLink, SigningKey, Wallet, WalletError, auth_chain_json, ephemeral_message, signed_fetch_text};

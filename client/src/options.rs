@@ -1,12 +1,13 @@
 //! How a client behaves, beyond where it goes.
 
-use crate::target::{CertificateDigest, Trust, Way};
+use crate::target::Way;
+use crate::trust::{CertificateDigest, Trust};
 use std::time::Duration;
 
 /// How a client behaves, beyond where it goes.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Which certificate is believed.
+    /// Which certificates are believed.
     pub trust: Trust,
     /// How the client proves who it is.
     pub proof: Proof,

@@ -1,9 +1,6 @@
-//! Where an edge is, by which way to reach it, and which certificate to believe.
+//! Where an edge is, and by which way to reach it.
 
-use rustls::RootCertStore;
 use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
 use url::Url;
 
 /// A way into an edge.
@@ -112,39 +109,6 @@ impl Target {
     }
 }
 
-/// Which certificate of an edge is believed.
-#[derive(Debug, Clone)]
-pub enum Trust {
-    /// The one whose DER form has this SHA-256 digest, whatever its name and dates: a development certificate.
-    CertificateSha256(CertificateDigest),
-    /// Those that lead to one of these roots and carry the host's name.
-    Roots(Arc<RootCertStore>),
-}
-
-/// The SHA-256 digest of a DER certificate; read from 64 hexadecimal digits, with or without colons between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CertificateDigest(pub [u8; 32]);
-
-/// A text that is no SHA-256 digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a SHA-256 digest (64 hexadecimal digits)")]
-pub struct DigestError;
-
-impl FromStr for CertificateDigest {
-    type Err = DigestError;
-
-    fn from_str(text: &str) -> Result<Self, DigestError> {
-        let digits: Option<Vec<_>> =
-            text.trim().chars().filter(|digit| *digit != ':').map(|digit| digit.to_digit(16)).collect();
-        let digits = digits.filter(|digits| digits.len() == 64).ok_or(DigestError)?;
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = (pair[0] << 4 | pair[1]) as u8;
-        }
-        Ok(Self(digest))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,17 +141,5 @@ mod tests {
     fn other_schemes_are_refused() {
         assert!(matches!(Target::quic("http://127.0.0.1:1"), Err(TargetError::Scheme(_))));
         assert!(matches!(Target::quic("https://"), Err(TargetError::Url(_))));
-    }
-
-    #[test]
-    fn digests_are_64_hexadecimal_digits() {
-        let text = "00ff".repeat(16);
-        let digest: CertificateDigest = text.parse().unwrap();
-        assert_eq!(digest.0[..4], [0, 255, 0, 255]);
-        let colons: Vec<_> = digest.0.iter().map(|byte| format!("{byte:02X}")).collect();
-        assert_eq!(colons.join(":").parse(), Ok(digest));
-        for wrong in ["", "00", &"0g".repeat(32), &"00".repeat(33)] {
-            assert_eq!(wrong.parse::<CertificateDigest>(), Err(DigestError));
-        }
     }
 }

@@ -3,9 +3,10 @@
 use crate::config::LogFilter;
 use anyhow::{Context, bail};
 use atoll_client::walkers::{Area, Door, Progress, Walkers};
-use atoll_client::{Discovery, Doors};
+use atoll_client::{CertificateDigest, Discovery, DiscoveryError, Doors, Trust, TrustError};
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 use tokio::signal::ctrl_c;
 
@@ -19,9 +20,14 @@ const WORLD: f32 = 1_000_000.0;
 /// How many walkers to send where.
 #[derive(Debug, Args)]
 pub struct BotsOptions {
-    /// The edge's HTTP address
+    /// The edge's HTTP address: http or https
     #[arg(long, env = "ATOLL_URL", value_name = "URL", default_value = "http://127.0.0.1:7480")]
     pub url: String,
+
+    /// The certificates to believe: a PEM file of roots, or the SHA-256 digest that the edge prints. Otherwise the
+    /// system's roots, and the digest that /about tells
+    #[arg(long, env = "ATOLL_TRUST", value_name = "FILE|SHA256", value_parser = trust)]
+    pub trust: Option<Trust>,
 
     /// How many walkers
     #[arg(long, default_value_t = 50, value_name = "N")]
@@ -99,7 +105,17 @@ impl BotsOptions {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         super::log(&log_filter()?);
         let duration = Duration::try_from_secs_f64(self.duration).context("--duration")?;
-        let found = Discovery::of(&self.url).await.with_context(|| format!("no edge at {}", self.url))?;
+        let found = match &self.trust {
+            Some(trust) => Discovery::trusting(&self.url, trust.clone()).await,
+            None => Discovery::of(&self.url).await,
+        };
+        let found = found.map_err(|error| {
+            let hint = match error {
+                DiscoveryError::Tls(_) => " (--trust says which certificate to believe)",
+                _ => "",
+            };
+            anyhow::Error::new(error).context(format!("no edge at {}{hint}", self.url))
+        })?;
         let walkers = self.walkers()?;
         let until = async {
             tokio::select! {
@@ -172,6 +188,14 @@ impl BotsOptions {
     }
 }
 
+/// A digest, else a file.
+fn trust(text: &str) -> Result<Trust, TrustError> {
+    match text.parse::<CertificateDigest>() {
+        Ok(digest) => Ok(Trust::CertificateSha256(digest)),
+        Err(_) => Trust::pem_file(Path::new(text)),
+    }
+}
+
 /// Tells the progress on standard error: in place on a terminal, else line by line.
 fn show(progress: &Progress, live: bool) {
     let mut stderr = std::io::stderr().lock();
@@ -217,6 +241,13 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_is_believed_by_its_digest() {
+        let digest = "ab".repeat(32);
+        let line = Line::try_parse_from(["bots", "--trust", &digest]).unwrap();
+        assert!(matches!(line.options.trust, Some(Trust::CertificateSha256(pin)) if pin.to_string() == digest));
+    }
+
+    #[test]
     fn flags_that_make_no_sense_are_refused() {
         for flags in [
             "--rate 0",
@@ -229,6 +260,7 @@ mod tests {
             "--chat=-1",
             "--join-rate 0",
             "--door telnet",
+            "--trust /nowhere/roots.pem",
         ] {
             assert!(walkers(flags).is_err(), "{flags}");
         }
