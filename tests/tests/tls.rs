@@ -405,6 +405,9 @@ async fn addresses_handed_out_can_be_dialled() {
     assert!(edge.http.ip().is_loopback() && edge.quic.ip().is_loopback(), "{}", edge.ready);
     let atoll = edge.about().await["comms"]["atoll"].take();
     let (http, quic) = (edge.http.port(), edge.quic.port());
+    assert_eq!(edge.ready["websocket"], format!("ws://127.0.0.1:{http}/atoll/ws"));
+    let public = ["public_http", "public_quic", "public_ips"].map(|name| edge.ready[name].clone());
+    assert_eq!(public, [Value::Null, Value::Null, serde_json::json!([])]);
     assert_eq!(atoll["webtransport"], format!("https://edge.example:{quic}/atoll"));
     assert_eq!(atoll["quic"], format!("edge.example:{quic}"));
     assert_eq!(atoll["websocket"], format!("ws://edge.example:{http}/atoll/ws"));
@@ -422,6 +425,8 @@ async fn addresses_handed_out_can_be_dialled() {
 
     let public = ["--public-http-url", "https://edge.example", "--public-quic-url", "https://quic.example:8443"];
     let edge = Edge::start(state.path(), &[&everywhere[..], &public].concat()).await;
+    assert_eq!(edge.ready["public_http"], "https://edge.example");
+    assert_eq!(edge.ready["public_quic"], "https://quic.example:8443");
     let atoll = edge.about().await["comms"]["atoll"].take();
     assert_eq!(atoll["webtransport"], "https://quic.example:8443/atoll");
     assert_eq!(atoll["quic"], "quic.example:8443");

@@ -2,9 +2,10 @@
 
 use super::Flags;
 use super::table::Table;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Public, Sources};
 use crate::edge::{Edge, Options};
 use crate::http::diallable;
+use crate::ws::WEBSOCKET_PATH;
 use anyhow::Context;
 use atoll_certs::PemFiles;
 use clap::Args;
@@ -71,7 +72,7 @@ impl ServeOptions {
         let edge = edge.await?;
         eprintln!("{}", Table { edge: &edge, public: &config.public, limits: &limits, state_dir: &state_dir });
         if self.ready_json {
-            println!("{}", ready_line(&edge));
+            println!("{}", ready_line(&edge, &config.public));
         }
         tokio::select! {
             _ = terminate.recv() => {}
@@ -87,10 +88,16 @@ impl ServeOptions {
     }
 }
 
-fn ready_line(edge: &Edge) -> String {
+/// Addresses that can be dialled from this machine, and what the operator says of how others reach them.
+fn ready_line(edge: &Edge, public: &Public) -> String {
+    let http = diallable(edge.http_address());
     json!({
-        "http": format!("http://{}", diallable(edge.http_address())),
+        "http": format!("http://{http}"),
         "quic": format!("https://{}", diallable(edge.quic_address())),
+        "websocket": format!("ws://{http}{WEBSOCKET_PATH}"),
+        "public_http": public.http_url.as_ref().map(ToString::to_string),
+        "public_quic": public.quic_url.as_ref().map(ToString::to_string),
+        "public_ips": public.ips,
         "certificate_sha256": edge.certificate().sha256_hex(),
     })
     .to_string()
