@@ -229,8 +229,14 @@ export function draining(closeInMs) {
   return new Writer().message(8, new Writer().uint32(1, closeInMs).finish()).finish();
 }
 
-export function islandChanged({ id, tag, alias, members }) {
-  const body = new Writer().message(1, new Writer().text(1, id).text(2, `quic:${id}`).finish());
+export function islandChanged({ id, tag, alias, members, fromId = null, peers = [] }) {
+  const island = new Writer().text(1, id).text(2, `quic:${id}`);
+  if (fromId !== null) island.text(3, fromId);
+  for (const { address, x, y, z } of peers) {
+    const position = new Writer().float(1, x).float(2, y).float(3, z).finish();
+    island.message(4, new Writer().text(1, address).message(2, position).finish());
+  }
+  const body = new Writer().message(1, island.finish());
   body.fixed32(2, tag).uint32(3, alias);
   for (const member of members) body.message(4, encodeMember(member));
   return new Writer().message(3, body.finish()).finish();

@@ -132,6 +132,31 @@ test("who came and went during a loss is one change of members", { timeout: 5_00
   assert.deepEqual([joined, left], [[{ alias: 3, name: "0xnew" }], [OTHER]]);
 });
 
+test("a resume keeps what the island was announced with, which is told once", { timeout: 5_000 }, async (t) => {
+  const { edge, client } = await seated(t);
+  const announce = (news) => edge.send(fake.islandChanged({ ...ROOM, ...news }));
+  announce({ fromId: "I0", peers: [{ address: "0xother", x: 8, y: 0, z: -3 }] });
+  const positions = new Map([["0xother", { x: 8, y: 0, z: -3 }]]);
+  await until(() => client.island.fromId === "I0");
+  assert.deepEqual(client.island.positions, positions);
+  edge.lose();
+  await next(client, "resumed");
+  // Without either, as after any resume.
+  const told = next(client, "members");
+  announce({ members: [...ROOM.members, { alias: 3, name: "0xnew" }] });
+  await told;
+  const { id, fromId, tag, members } = client.island;
+  assert.deepEqual([id, fromId, tag, members.length], ["I1", "I0", 42, 3]);
+  assert.deepEqual(client.island.positions, positions);
+
+  announce({ peers: [{ address: "0xother", x: 9, y: 0, z: 0 }] });
+  await until(() => client.island.members.length === 2);
+  assert.deepEqual(client.island.positions, new Map([["0xother", { x: 9, y: 0, z: 0 }]]), "newer news go first");
+  announce({ tag: 44 });
+  await until(() => client.island.tag === 44);
+  assert.deepEqual([client.island.fromId, client.island.positions], [null, new Map()], "another seat knows nothing of the former");
+});
+
 test("a session that is over begins anew on the same connection, and says what may be lost", { timeout: 5_000 }, async (t) => {
   const { edge, client, login } = await seated(t);
   client.sendOrdered(bytes("a"));
