@@ -207,6 +207,9 @@ async fn a_token_works_once_for_a_session_that_is_there() {
         let (_first, used) = logged_in(edge.raw(way).await, &wallet).await;
         let mut second = edge.raw(way).await;
         let token = resume(&mut second, &used, Received::default()).await.unwrap().resume_token;
+        // Its client has spoken: it has the new token.
+        stand(&mut second).await;
+        island(&mut second).await;
 
         // Refused, and the connection can still be logged in.
         let mut third = edge.raw(way).await;
@@ -232,6 +235,38 @@ async fn a_token_works_once_for_a_session_that_is_there() {
         let welcome = within("a welcome", fifth.login_by_resume(late, Some(fetch))).await.unwrap().unwrap();
         assert!(welcome.resumed.is_none(), "by the proof beside the token");
         assert_eq!(close_code(&replacing).await, Some(CloseCode::Kicked));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_welcome_that_is_lost_costs_no_session() {
+    let edge = Edge::start().await;
+    for way in WAYS {
+        let (first, shown) = logged_in(edge.raw(way).await, &Wallet::random().unwrap()).await;
+        let come_back = async |token: &str| {
+            let mut connection = edge.raw(way).await;
+            let welcome = resume(&mut connection, token, Received::default()).await;
+            welcome.map(|welcome| (connection, welcome.resume_token))
+        };
+        // The client does not hear this welcome, and comes again with the token that it has.
+        let (unheard, lost_token) = come_back(&shown).await.unwrap();
+        assert_eq!(close_code(&first).await, Some(CloseCode::Resumed));
+        let (second, token) = come_back(&shown).await.unwrap();
+        assert_eq!(close_code(&unheard).await, Some(CloseCode::Resumed));
+        assert!(come_back(&lost_token).await.is_none(), "two tokens are valid at most: the one shown and the next");
+
+        // It hears this one, but is lost before it says a word.
+        let (mut third, next_token) = come_back(&token).await.unwrap();
+        assert_eq!(close_code(&second).await, Some(CloseCode::Resumed));
+        assert!(come_back(&shown).await.is_none());
+        stand(&mut third).await;
+        island(&mut third).await;
+        assert!(come_back(&token).await.is_none(), "its client has spoken: it has the next one");
+        assert!(come_back(&next_token).await.is_some());
+        eventually("the end of the session", || async {
+            (edge.status().await["region"]["sessions"] == 0).then_some(())
+        })
+        .await;
     }
 }
 

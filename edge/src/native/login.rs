@@ -92,9 +92,9 @@ impl Login {
             self.instead = signed_fetch;
             let received = received.unwrap_or_default();
             return match self.door.resumptions().take(&token) {
-                Some(session) => {
+                Some((session, shown)) => {
                     self.showed_token = true;
-                    Ok(Some(LoggedIn::Again(Resumption { session, received })))
+                    Ok(Some(LoggedIn::Again(Resumption { session, shown, received })))
                 }
                 None => Ok(self.refuse_token(writer).await?.map(LoggedIn::Anew)),
             };

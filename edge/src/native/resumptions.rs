@@ -14,7 +14,8 @@ const TOKEN: usize = 32;
 /// however close it is.
 type Hash = [u8; 32];
 
-/// The sessions that can be resumed, by the hash of their token. There is at most one for each session.
+/// The sessions that can be resumed, by the hash of their token. There are at most two for each session: the last one
+/// issued, and the one that was shown for it until its client has shown that it got the other.
 #[derive(Default)]
 pub(super) struct Resumptions {
     by_hash: Mutex<HashMap<Hash, mpsc::Sender<Attach>>>,
@@ -25,6 +26,9 @@ pub(super) struct Issued {
     resumptions: Arc<Resumptions>,
     hash: Hash,
 }
+
+/// A token that was shown, and is valid no more unless it is [restored](Resumptions::restore).
+pub(super) struct Shown(Hash);
 
 /// The operating system gave no random numbers.
 #[derive(Debug, thiserror::Error)]
@@ -41,17 +45,24 @@ impl Resumptions {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        let hash = hash_of(&text);
+        let issued = self.restore(Shown(hash_of(&text)), session);
+        Ok((text, issued))
+    }
+
+    /// Makes a token that was shown valid once more.
+    pub(super) fn restore(self: &Arc<Self>, Shown(hash): Shown, session: mpsc::Sender<Attach>) -> Issued {
         self.lock().insert(hash, session);
-        Ok((text, Issued { resumptions: Arc::clone(self), hash }))
+        Issued { resumptions: Arc::clone(self), hash }
     }
 
     /// The way to the session of a token, which is used up.
-    pub(super) fn take(&self, token: &str) -> Option<mpsc::Sender<Attach>> {
+    pub(super) fn take(&self, token: &str) -> Option<(mpsc::Sender<Attach>, Shown)> {
         if token.len() != 2 * TOKEN {
             return None;
         }
-        self.lock().remove(&hash_of(token))
+        let hash = hash_of(token);
+        let session = self.lock().remove(&hash)?;
+        Some((session, Shown(hash)))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Hash, mpsc::Sender<Attach>>> {
@@ -92,6 +103,19 @@ mod tests {
         assert!(resumptions.take(&token).is_some());
         assert!(resumptions.take(&token).is_none());
         drop(issued);
+    }
+
+    #[test]
+    fn a_token_that_was_restored_works_once_more() {
+        let resumptions = Arc::default();
+        let (token, issued) = issue(&resumptions);
+        let (session, shown) = resumptions.take(&token).unwrap();
+        drop(issued);
+        let restored = resumptions.restore(shown, session);
+        assert!(resumptions.take(&token).is_some());
+        assert!(resumptions.take(&token).is_none());
+        drop(restored);
+        assert!(resumptions.lock().is_empty());
     }
 
     #[test]

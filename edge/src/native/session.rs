@@ -13,7 +13,7 @@ use super::link::Ways;
 use super::member::{Member, Step};
 use super::outbox::Outbox;
 use super::refusals::{Refusals, Reports};
-use super::resumptions::Issued;
+use super::resumptions::{Issued, Shown};
 use super::streams::End;
 use super::uploads::{Arrived, Pace, Uploads};
 use super::welcome::welcome;
@@ -66,10 +66,10 @@ pub(super) async fn run(session: Session, opened: Opened, door: Door) {
                 }
             }
         };
-        let Attach { opened, received, give_back } = *attach;
+        let Attach { opened, shown, received, give_back } = *attach;
         drop(give_back);
         attached = native.attach(opened);
-        left = match native.take_up(&attached, &received).await {
+        left = match native.take_up(&attached, shown, &received).await {
             Ok(()) => native.attend(&mut attached).await,
             Err(ending) => Left::Ended(ending),
         };
@@ -118,6 +118,8 @@ struct Native {
     attachments: mpsc::Receiver<Attach>,
     attach_here: mpsc::Sender<Attach>,
     token: Option<Issued>,
+    /// The token that led to the connection, until the client speaks there: the welcome with the other one may be lost.
+    former_token: Option<Issued>,
 }
 
 impl Native {
@@ -139,6 +141,7 @@ impl Native {
             attachments,
             attach_here,
             token: None,
+            former_token: None,
             door,
         }
     }
@@ -153,7 +156,6 @@ impl Native {
     fn welcome(&mut self, attached: &Attached, resumed: Option<Received>) -> Result<(), Ending> {
         let issued = self.door.resumptions().issue(self.attach_here.clone());
         let (token, issued) = issued.map_err(|error| Ending::new(CloseCode::Internal, error))?;
-        // The former token, if it is still valid, is void from here on.
         self.token = Some(issued);
         attached.writer.send(welcome(&self.door, self.member.address(), token, resumed))?;
         // Who comes while the edge drains hears of it, too.
@@ -162,7 +164,10 @@ impl Native {
     }
 
     /// Goes on over a new connection.
-    async fn take_up(&mut self, attached: &Attached, received: &Received) -> Result<(), Ending> {
+    async fn take_up(&mut self, attached: &Attached, shown: Shown, received: &Received) -> Result<(), Ending> {
+        // In this order: the one that was shown is one of these two.
+        (self.token, self.former_token) = (None, None);
+        self.former_token = Some(self.door.resumptions().restore(shown, self.attach_here.clone()));
         self.outbox.rewind(received).map_err(|error| Ending::new(CloseCode::Malformed, error))?;
         self.door.counters().resumed.add(1);
         let resumed = self.inbox.received();
@@ -216,10 +221,22 @@ impl Native {
                         writer.send(ToClient::Error(error))?;
                     }
                 }
-                message = reader.next() => self.hear(message?)?,
-                stream = streams.next() => uploads.read(stream.ok_or_else(gone)?),
+                message = reader.next() => {
+                    let message = message?;
+                    self.former_token = None;
+                    self.hear(message)?;
+                }
+                stream = streams.next() => {
+                    let stream = stream.ok_or_else(gone)?;
+                    self.former_token = None;
+                    uploads.read(stream);
+                }
                 arrived = uploads.next() => self.take(arrived?).await?,
-                datagram = datagrams.next() => self.pass_on(datagram.ok_or_else(gone)?, datagrams)?,
+                datagram = datagrams.next() => {
+                    let datagram = datagram.ok_or_else(gone)?;
+                    self.former_token = None;
+                    self.pass_on(datagram, datagrams)?;
+                }
             }
         }
     }

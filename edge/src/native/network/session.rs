@@ -38,8 +38,6 @@ struct Waiting {
 pub(super) struct Session {
     pub(super) life: Life,
     pub(super) token: String,
-    /// How often the token has been shown. Only the first time is it sure to be valid.
-    pub(super) shown: u32,
     /// The number of the connection that last carried it.
     pub(super) wire: u32,
     pub(super) room: Option<Room>,
@@ -80,7 +78,6 @@ impl Session {
         Self {
             life,
             token,
-            shown: 0,
             wire,
             room: None,
             started: Instant::now(),

@@ -23,7 +23,6 @@ impl Client {
         self.phase = Phase::On { live: false };
         let with_fetch = self.random.percent(50).then(|| self.signed_fetch(now));
         if let Some(session) = &mut self.session {
-            session.shown += 1;
             let resume = Resume { token: session.token.clone(), received: Some(session.incoming.received()) };
             self.judge.note(&format!("client {} resumes {:?}", self.index, session.life));
             let login = Login { resume: Some(resume), signed_fetch: with_fetch, ..Login::default() };
@@ -60,7 +59,6 @@ impl Client {
         if let (Some(received), Some(session)) = (&welcome.resumed, &mut self.session) {
             session.rewind(received);
             session.token = welcome.resume_token;
-            session.shown = 0;
             session.wire = self.opened;
             let life = session.life;
             self.judge.lock().tally.resumed += 1;
@@ -87,7 +85,7 @@ impl Client {
         let Some(session) = &self.session else { return };
         let wire = self.wires.iter().find(|wire| wire.number == session.wire);
         let in_time = wire.is_some_and(|wire| wire.gone_at.is_none_or(|at| now < at + WINDOW));
-        if in_time && session.shown == 1 {
+        if in_time {
             self.judge.fail(format!("{:?} could not resume in time", session.life));
         }
     }
