@@ -243,7 +243,8 @@ impl Native {
 
     /// When something is due that nobody else tells of.
     fn alarm(&self) -> Instant {
-        let due = [self.inbox.due(), self.member.seats().expiry(), Some(self.member.doubt_at()), Some(self.outdated_at)];
+        let due =
+            [self.inbox.due(), self.member.seats().expiry(), Some(self.member.doubt_at()), Some(self.outdated_at)];
         due.into_iter().flatten().fold(self.member.silent_at(), Instant::min)
     }
 

@@ -53,7 +53,8 @@ async fn session() -> (Native, Door) {
     let region = Region::start(settings, Arc::new(PausedHost(Instant::now())), Arc::<LocalBus>::default());
     let (challenge, wallet) = (region.challenge(), Wallet::random().unwrap());
     let auth_chain_json = wallet.sign(challenge.as_str(), SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000));
-    let session = region.login(Proof::SignedChallenge { challenge, auth_chain_json }, Capabilities { quic: true });
+    let proof = Proof::SignedChallenge { challenge, auth_chain_json };
+    let session = region.login(proof, [127, 0, 0, 1].into(), Capabilities { quic: true });
     let session = session.await.unwrap();
     let door = Door::new(region, DoorSettings { resume_window: 2 * AGE, ..DoorSettings::default() });
     (Native::new(session, door.clone()), door)

@@ -61,7 +61,7 @@ async fn upgrade(
             match (refusal, spot) {
                 (Some(ending), _) => connection.end(ending).await,
                 (None, None) => {
-                    connection.end(Ending::new(CloseCode::Overloaded, "too many from here wait to log in")).await
+                    connection.end(Ending::new(CloseCode::Overloaded, "too many from here wait to log in")).await;
                 }
                 (None, Some(spot)) => serve(door.clone(), connection, spot, deadline).await,
             }
