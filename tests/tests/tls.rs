@@ -2,17 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+use atoll_tests::any_certificate::AnyCertificate;
 use atoll_tests::{binary, eventually, within};
 use quinn::crypto::rustls::QuicClientConfig;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -67,9 +66,8 @@ impl Edge {
 
     /// Connects with TLS and gives the certificate shown, too.
     async fn tls(&self) -> (TlsStream<TcpStream>, String) {
-        let seen = Arc::new(Seen::default());
-        let mut config = client_config(&seen);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let seen = Arc::new(AnyCertificate::default());
+        let config = seen.client_config(b"http/1.1");
         let stream = TcpStream::connect(self.http).await.unwrap();
         let name = ServerName::from(self.http.ip());
         let stream =
@@ -79,10 +77,9 @@ impl Edge {
 
     /// Connects with QUIC and gives the certificate shown, too.
     async fn quic(&self, endpoint: &quinn::Endpoint) -> (quinn::Connection, String) {
-        let seen = Arc::new(Seen::default());
-        let mut config = client_config(&seen);
-        config.alpn_protocols = vec![b"atoll/1".to_vec()];
-        let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).unwrap()));
+        let seen = Arc::new(AnyCertificate::default());
+        let config = QuicClientConfig::try_from(seen.client_config(b"atoll/1")).unwrap();
+        let mut config = quinn::ClientConfig::new(Arc::new(config));
         let mut transport = quinn::TransportConfig::default();
         transport.max_idle_timeout(Some(Duration::from_secs(60).try_into().unwrap()));
         config.transport_config(Arc::new(transport));
@@ -96,63 +93,6 @@ impl Edge {
         let mut said = String::new();
         self.process.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
         said
-    }
-}
-
-/// A client that takes every certificate and remembers the last.
-fn client_config(seen: &Arc<Seen>) -> rustls::ClientConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    config.dangerous().with_custom_certificate_verifier(Arc::clone(seen) as _).with_no_client_auth()
-}
-
-#[derive(Debug, Default)]
-struct Seen(Mutex<Vec<u8>>);
-
-impl Seen {
-    fn sha256(&self) -> String {
-        let certificate = self.0.lock().unwrap();
-        assert!(!certificate.is_empty());
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &certificate);
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-impl ServerCertVerifier for Seen {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        *self.0.lock().unwrap() = end_entity.to_vec();
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
