@@ -272,7 +272,7 @@ async fn eight_at_full_speed_push_out_nothing_of_a_quiet_one() {
                 ticks.tick().await;
                 quiet.say_ordered(quiet.tag(), number, &[1; 200]).await;
             }
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         });
         if !reads_at_once {
             tokio::time::sleep(Duration::from_secs(2)).await;
