@@ -325,7 +325,7 @@ async fn heartbeats_without_end_are_taken_ten_a_second() {
     }
     assert_eq!(refused(&mut eager).await.0, ErrorCode::TooFast);
     let taken = count(&edge, "/region/heartbeats").await;
-    assert!((10..50).contains(&taken), "{taken}");
+    assert!((60..110).contains(&taken), "{taken}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,12 +373,14 @@ async fn who_falls_silent_loses_session_and_seat() {
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_tcp_connections_do_not_take_health_down() {
     let edge = Edge::start().await;
-    let address = edge.http().strip_prefix("http://").unwrap();
+    let address = edge.http().strip_prefix("http://").unwrap().parse().unwrap();
     let mut silent = Vec::new();
-    for _ in 0..400 {
-        silent.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    // More than are served at a time, in all and of one address.
+    for number in 0..400u16 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 1, (number % 20) as u8 + 1], 0).into()).unwrap();
+        silent.push(socket.connect(address).await.unwrap());
     }
-    // Behind more of them than are served at a time, until these have been silent for too long.
     assert_eq!(edge.get("/health/live").await.0, 200);
     let mut first = silent.swap_remove(0);
     let ended = within("the end of a silent connection", async {

@@ -17,8 +17,11 @@ use tokio::sync::mpsc;
 /// Island changes that may wait for a session before it counts as not reading.
 const EVENT_CAPACITY: usize = 64;
 
-/// Heartbeats taken in a second, and at once after a pause: many times what clients send.
+/// Heartbeats taken in a second: many times what clients send.
 const HEARTBEATS: u32 = 10;
+
+/// Heartbeats taken at once after a pause: those of a connection that stood still for some seconds come together.
+const HEARTBEATS_AT_ONCE: u32 = 60;
 
 /// A session that tells where it stands and hears of no island for so long announces itself again: what archipelago was
 /// told of it may have been lost on the bus.
@@ -54,7 +57,7 @@ pub enum HeartbeatError {
     /// Its desired room has a name longer than any island's.
     #[error("a desired room with a name of more than {MAX_DESIRED_ROOM} bytes")]
     DesiredRoomTooLong,
-    /// More than ten a second.
+    /// More than ten a second for some time, or than sixty at once.
     #[error("more than ten heartbeats a second")]
     TooOften,
 }
@@ -94,7 +97,7 @@ impl Session {
             kicked,
             spot,
             is_over: false,
-            heartbeats: Bucket::new(HEARTBEATS, HEARTBEATS),
+            heartbeats: Bucket::new(HEARTBEATS, HEARTBEATS_AT_ONCE),
             last_heartbeat: None,
             announced: Duration::ZERO,
         };
