@@ -66,7 +66,7 @@ async fn kept_http_connections_keep_nobody_out() {
     eventually("a place that has all it may and wants more", || async {
         let status = edge.status().await;
         let (open, refused) = (status["http"]["connections"].as_u64(), status["http"]["refused"].as_u64());
-        (open >= Some(32) && refused >= Some(256 - 32)).then_some(())
+        (open >= Some(64) && refused >= Some(256 - 64)).then_some(())
     })
     .await;
     assert_eq!(count(&edge, "http", "evicted").await, 0);

@@ -35,7 +35,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 256;
 
 /// Those of them from one place, unless it is a trusted proxy. Browsers open six.
-const MAX_CONNECTIONS_OF_PLACE: usize = 32;
+const MAX_CONNECTIONS_OF_PLACE: usize = 64;
 
 /// Connections with a last answer on its way, beside those. For one more, another of the most crowded place is closed.
 const MAX_LEAVING: usize = 128;
