@@ -34,7 +34,9 @@ pub(crate) async fn serve(door: Door, mut connection: Connection, spot: Spot, de
         match logged_in {
             Ok(LoggedIn::Anew(session)) => {
                 drop(spot);
-                return session::run(session, opened, door).await;
+                // In a task of its own, so that what the login took is given back.
+                drop(tokio::spawn(session::run(session, opened, door)));
+                return;
             }
             Ok(LoggedIn::Again(resumption)) => match resumption.hand_over(opened).await {
                 Ok(()) => return,
