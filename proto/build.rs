@@ -11,12 +11,14 @@ use std::{env, fs};
 use protox::prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 /// Our files, all in `proto/`, and the module of this crate that holds the types of each one's package.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 7] = [
     ("archipelago.proto", "archipelago"),
     ("archipelago_2022.proto", "archipelago_2022"),
     ("atoll.proto", "atoll"),
+    ("bff.proto", "bff"),
     ("comms_2022.proto", "data"),
     ("rfc4.proto", "rfc4"),
+    ("rpc.proto", "rpc"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

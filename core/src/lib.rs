@@ -11,6 +11,7 @@
 pub mod archipelago;
 pub mod auth;
 pub mod bus;
+pub mod census;
 pub mod limit;
 pub mod region;
 pub mod room;

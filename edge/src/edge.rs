@@ -5,19 +5,23 @@ use crate::config::{AllowedOrigins, Network, Public};
 use crate::host::SystemHost;
 use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
 use crate::native::{self, Door};
+use crate::outbound::{Ethereum, ServiceUrl};
 use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
 use crate::ws;
 use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, Source, stored_secret};
+use atoll_compat::{Doorway, archipelago_ws, bff};
 use atoll_core::Host;
 use atoll_core::archipelago::service::ServiceSettings;
-use atoll_core::auth::ServerName;
+use atoll_core::auth::{ContractWallets, ServerName};
 use atoll_core::bus::LocalBus;
 use atoll_core::region::{NativeOnly, Region, Settings};
+use axum::Router;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// How long the ends of sessions may take after the time that was announced to them, and then the ends of the doors.
@@ -58,6 +62,10 @@ pub struct Options {
     pub pre_auth: usize,
     /// Most connections of one address that have not logged in yet.
     pub pre_auth_per_ip: usize,
+    /// The Ethereum node that is asked about contract wallets.
+    pub ethereum: Option<ServiceUrl>,
+    /// Whether the public lists name peers.
+    pub public_peers: bool,
     /// How long clients have between being told that the edge ends and the end.
     pub shutdown_grace: Duration,
 }
@@ -82,6 +90,7 @@ pub enum StartError {
 /// A running edge.
 pub struct Edge {
     door: Door,
+    end_kernels: watch::Sender<bool>,
     quic: QuicDoor,
     http: HttpDoor,
     certificate: Shown,
@@ -124,18 +133,27 @@ impl Edge {
             addresses,
             heartbeat_interval: region.settings().heartbeat_interval,
         };
+        let (end_kernels, ending) = watch::channel(false);
+        let origins = options.allowed_origins.clone();
+        let doorway = Doorway {
+            region: region.clone(),
+            waiting: Arc::clone(door.waiting()),
+            allows_origin: Arc::new(move |origin| origins.allows(origin)),
+            ending,
+        };
         let http = HttpOptions {
             about,
             region,
             native: door.clone(),
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
-            doors: ws::routes(door.clone()),
+            doors: ws::routes(door.clone()).merge(compat(doorway)),
+            public_peers: options.public_peers,
         };
         let http = HttpDoor::open(http_socket, http)?;
         let keeping = tokio::spawn(look_after(keeper, certificate.clone()));
         let (keeping, grace) = (Keeping(keeping.abort_handle()), options.shutdown_grace);
-        Ok(Self { door, quic, http, certificate, buffers, warnings, grace, _keeping: keeping })
+        Ok(Self { door, end_kernels, quic, http, certificate, buffers, warnings, grace, _keeping: keeping })
     }
 
     /// Where QUIC listens.
@@ -172,7 +190,10 @@ impl Edge {
         if tokio::time::timeout(CLOSE, self.door.close()).await.is_err() {
             tracing::warn!("sessions left after {CLOSE:?} were dropped");
         }
+        self.end_kernels.send_replace(true);
         tokio::join!(self.quic.close(CLOSE), self.http.close(CLOSE));
+        // Each connection holds a receiver until its client has been told.
+        let _ = tokio::time::timeout(CLOSE, self.end_kernels.closed()).await;
     }
 }
 
@@ -183,6 +204,11 @@ impl Drop for Keeping {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// What existing kernels speak, on the HTTP port.
+fn compat(doorway: Doorway) -> Router {
+    bff::routes(doorway.clone()).merge(archipelago_ws::routes(doorway))
 }
 
 fn certificate_warnings(options: &Options, origin: Option<Origin>, certificate: &Certificate) -> Vec<String> {
@@ -220,5 +246,9 @@ fn settings(options: &Options) -> Settings {
         archipelago: Some(options.archipelago.clone()),
         tick: options.room_tick,
         connection_strings: Arc::new(NativeOnly),
+        contract_wallets: options
+            .ethereum
+            .clone()
+            .map(|node| Arc::new(Ethereum::new(node)) as Arc<dyn ContractWallets>),
     }
 }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod native;
+pub mod outbound;
 pub mod quic;
 pub mod ws;
 

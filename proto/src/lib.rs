@@ -4,6 +4,7 @@
 //!   [`lanes`] are its ordered and large messages, [`channel`] is how all of it goes over a WebSocket.
 //! - [`archipelago`], [`archipelago_2022`], [`rfc4`], [`data`]: the messages of Comms V3 that existing kernels and
 //!   services speak.
+//! - [`call`] with [`rpc`], [`bff`]: the remote procedure calls of Comms V3's BFF.
 //! - [`decode`] reads any of these messages as the original implementations do; write them with [`prost::Message`].
 //! - [`peek`] tells what a packet between peers is, without decoding it.
 //! - [`Address`], [`ethereum`]: who a peer is. [`close`]: why a connection ended.
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod call;
 pub mod channel;
 pub mod close;
 pub mod datagram;
@@ -23,5 +25,5 @@ mod peek;
 
 pub use crate::address::Address;
 pub use crate::lenient::{Decode, DecodeError, decode};
-pub use crate::messages::{archipelago, archipelago_2022, atoll, data, rfc4};
+pub use crate::messages::{archipelago, archipelago_2022, atoll, bff, data, rfc4, rpc};
 pub use crate::peek::{PacketKind, Peek, peek};

@@ -10,6 +10,18 @@ pub mod archipelago_2022 {
     include!(concat!(env!("OUT_DIR"), "/decentraland.kernel.comms.v3_2022.rs"));
 }
 
+/// The services of Comms V3's BFF.
+#[allow(missing_docs, reason = "a field whose name says everything has no comment in bff.proto")]
+pub mod bff {
+    include!(concat!(env!("OUT_DIR"), "/decentraland.bff.rs"));
+}
+
+/// Remote procedure calls as explorers speak them; see [`crate::call`].
+#[allow(missing_docs, reason = "a field whose name says everything has no comment in rpc.proto")]
+pub mod rpc {
+    include!(concat!(env!("OUT_DIR"), "/decentraland.rpc.rs"));
+}
+
 /// The control messages of the native protocol `atoll/1`.
 #[allow(missing_docs, reason = "a field whose name says everything has no comment in atoll.proto")]
 pub mod atoll {

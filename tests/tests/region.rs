@@ -8,7 +8,7 @@ use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::bus::{Bus, LocalBus, Message, Pattern, Subject, Subscription};
 use atoll_core::region::{
     Capabilities, HeartbeatError, JoinFailed, LoginError, NativeOnly, Proof, Region, Seat, Session, SessionEvent,
-    Settings,
+    Settings, Transport,
 };
 use atoll_core::room::{Delivery, Frame, Link, MemberList, Pressure, RoomId, Sender};
 use atoll_core::{Host, archipelago};
@@ -64,6 +64,7 @@ fn region(bus: Arc<LocalBus>) -> Region {
         }),
         tick: None,
         connection_strings: Arc::new(NativeOnly),
+        contract_wallets: None,
     };
     Region::start(settings, host, bus)
 }
@@ -84,8 +85,8 @@ async fn log_in_from(region: &Region, from: IpAddr, wallet: &Wallet) -> Result<S
     let challenge = region.challenge();
     let expiration = SystemTime::UNIX_EPOCH + Duration::from_millis(NOW) + Duration::from_secs(3600);
     let auth_chain_json = wallet.sign(challenge.as_str(), expiration);
-    let capabilities = Capabilities { quic: true };
-    region.login(Proof::SignedChallenge { challenge, auth_chain_json }, from, capabilities).await
+    let capabilities = Capabilities::NONE.with(Transport::Quic);
+    region.login(Proof::SignedChallenge { challenge, signer: None, auth_chain_json }, from, capabilities).await
 }
 
 fn at(x: f64) -> Position {
@@ -303,7 +304,7 @@ async fn proofs_that_do_not_hold_change_nothing() {
     let other = wallet(1).sign(region.challenge().as_str(), expired + Duration::from_secs(3600));
     let late = wallet(1).sign(challenge.as_str(), expired);
     for auth_chain_json in [other, late, "[]".to_owned(), "{".to_owned(), String::new()] {
-        let proof = Proof::SignedChallenge { challenge: challenge.clone(), auth_chain_json };
+        let proof = Proof::SignedChallenge { challenge: challenge.clone(), signer: None, auth_chain_json };
         let refused = region.login(proof, HERE, Capabilities::default()).await;
         assert!(matches!(refused, Err(LoginError::Unauthorized(_))));
     }

@@ -1,5 +1,6 @@
 //! An auth chain, parsed from a client's text.
 
+use super::contract::parse_signature as parse_contract_signature;
 use super::ephemeral::Ephemeral;
 use super::json::{RawChain, RawField, RawLink};
 use super::signature::Signature;
@@ -30,10 +31,19 @@ pub(super) enum Link {
     Ephemeral { ephemeral: Ephemeral, signature: Signature },
     /// The authority signed a text, which becomes the authority.
     SignedEntity { text: String, signature: Signature },
-    /// A contract wallet's signature.
-    Contract,
+    /// A contract wallet's signature of a text; `None` when it cannot be one.
+    Contract(Option<ContractLink>),
     /// A link of another type: it empties the authority, and is no error by itself.
     Unknown,
+}
+
+/// What a contract wallet is said to have signed.
+#[derive(Clone, Debug)]
+pub(super) struct ContractLink {
+    pub(super) text: String,
+    /// When the text makes another key the authority.
+    pub(super) ephemeral: Option<Ephemeral>,
+    pub(super) signature: Vec<u8>,
 }
 
 /// Why a text is not an auth chain. Links are counted from 0, the owner's.
@@ -132,9 +142,21 @@ impl Link {
                 let text = payload.text().ok_or(ChainError::NoPayload(index))?;
                 Ok(Self::SignedEntity { text, signature: parse_signature(index, signature)? })
             }
-            Some("ECDSA_EIP_1654_EPHEMERAL" | "ECDSA_EIP_1654_SIGNED_ENTITY") => Ok(Self::Contract),
+            Some("ECDSA_EIP_1654_EPHEMERAL") => Ok(Self::Contract(ContractLink::parse(payload, signature, true))),
+            Some("ECDSA_EIP_1654_SIGNED_ENTITY") => Ok(Self::Contract(ContractLink::parse(payload, signature, false))),
             _ => Ok(Self::Unknown),
         }
+    }
+}
+
+impl ContractLink {
+    fn parse(payload: RawField, signature: RawField, is_ephemeral: bool) -> Option<Self> {
+        let (payload, signature) = (payload.text()?, parse_contract_signature(&signature.text()?)?);
+        if !is_ephemeral {
+            return Some(Self { text: payload, ephemeral: None, signature });
+        }
+        let ephemeral = Ephemeral::parse(&payload)?;
+        Some(Self { text: ephemeral.message.clone(), ephemeral: Some(ephemeral), signature })
     }
 }
 

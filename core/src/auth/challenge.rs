@@ -61,6 +61,17 @@ impl Challenge {
         Self(format!("dcl-{server}-{:032x}", u128::from_be_bytes(random)))
     }
 
+    /// A challenge in the shape of the original BFF, `dcl-0.` and 25 digits of base 36, with 16 fresh random bytes.
+    pub fn kernel(random: [u8; 16]) -> Self {
+        let mut rest = u128::from_be_bytes(random);
+        let digits = (0..25).map(|_| {
+            let digit = (rest % 36) as u32;
+            rest /= 36;
+            char::from_digit(digit, 36).unwrap_or('0')
+        });
+        Self(format!("dcl-0.{}", digits.collect::<String>()))
+    }
+
     /// The challenge as text, as it goes to the client and as the final authority of its auth chain.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -5,7 +5,8 @@
 //! services that existing clients were written against, surprises included: what those accept is accepted here, what
 //! they refuse is refused. Where this module is stricter:
 //!
-//! - contract wallets (EIP-1654 links) are refused with [`AuthError::ContractWallet`], for they need an Ethereum node;
+//! - contract wallets (EIP-1654 links) need an Ethereum node: [`AuthChain::verify_asking`] says what to ask it, and
+//!   [`AuthChain::verify`] refuses them;
 //! - a text is at most [`MAX_CHAIN_BYTES`] long, with at most [`MAX_CHAIN_LINKS`] links;
 //! - half of a UTF-16 surrogate pair is refused in a key or a field that is read, and so is a number there that no
 //!   double can hold;
@@ -20,6 +21,7 @@
 
 mod chain;
 mod challenge;
+mod contract;
 mod ephemeral;
 mod javascript_date;
 mod json;
@@ -30,9 +32,10 @@ mod verify;
 
 pub use chain::{AuthChain, ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_LINKS};
 pub use challenge::{Challenge, ServerName, ServerNameError};
+pub use contract::{ContractAnswer, ContractSignature, ContractWallets, NoEthereumNode};
 pub use replay::{MAX_REMEMBERED_FETCHES, ReplayCache, ReplayError};
 pub use signed_fetch::{MAX_METADATA_BYTES, SIGNED_FETCH_WINDOW_MS, SignedFetch, SignedFetchError};
-pub use verify::{AuthError, verify};
+pub use verify::{AuthError, Verified, verify};
 
 #[cfg(test)]
 pub(crate) mod signing;

@@ -1,84 +1,34 @@
 //! The bus of a single process.
 
-use super::{Bus, Feed, Message, Pattern, PublishError, Subject, Subscription};
-use std::collections::HashMap;
+use super::interest::Interest;
+use super::{Bus, Feed, Message, Pattern, PublishError};
 use std::sync::{PoisonError, RwLock};
 
 /// A bus inside this process: the default, when no NATS is configured.
 #[derive(Debug, Default)]
 pub struct LocalBus {
-    subscribers: RwLock<Subscribers>,
-}
-
-/// Literal patterns are looked up; only those with wildcards are tried one by one.
-#[derive(Debug, Default)]
-struct Subscribers {
-    next: u64,
-    literal: HashMap<Subject, Vec<Subscriber>>,
-    wildcard: Vec<(Pattern, Subscriber)>,
-}
-
-#[derive(Debug, Clone)]
-struct Subscriber {
-    /// Tells which patterns belong to one subscription, so that a message reaches it once.
-    id: u64,
-    feed: Feed,
+    interest: RwLock<Interest>,
 }
 
 impl Bus for LocalBus {
     fn publish(&self, message: Message) -> Result<(), PublishError> {
-        let mut gone = false;
-        {
-            let subscribers = self.subscribers.read().unwrap_or_else(PoisonError::into_inner);
-            let mut served: Vec<u64> = Vec::new();
-            let literal = subscribers.literal.get(&message.subject).into_iter().flatten();
-            let wildcard = subscribers.wildcard.iter();
-            let wildcard = wildcard.filter(|(pattern, _)| pattern.matches(&message.subject));
-            for subscriber in literal.chain(wildcard.map(|(_, subscriber)| subscriber)) {
-                if served.contains(&subscriber.id) {
-                    continue;
-                }
-                served.push(subscriber.id);
-                gone |= !subscriber.feed.offer(message.clone());
-            }
-        }
-        if gone {
-            self.forget_gone();
-        }
+        let interest = self.interest.read().unwrap_or_else(PoisonError::into_inner);
+        interest.each(&message.subject, |feed| {
+            // One that has gone is forgotten when others come.
+            let _ = feed.offer(message.clone());
+        });
         Ok(())
     }
 
-    fn subscribe(&self, patterns: &[Pattern], capacity: usize) -> Subscription {
-        // Here too, so that subscriptions nobody publishes to do not pile up.
-        self.forget_gone();
-        let (feed, subscription) = Subscription::channel(capacity);
-        let mut subscribers = self.subscribers.write().unwrap_or_else(PoisonError::into_inner);
-        subscribers.next += 1;
-        let subscriber = Subscriber { id: subscribers.next, feed };
-        for pattern in patterns {
-            match pattern.literal() {
-                Some(subject) => subscribers.literal.entry(subject).or_default().push(subscriber.clone()),
-                None => subscribers.wildcard.push((pattern.clone(), subscriber.clone())),
-            }
-        }
-        subscription
-    }
-}
-
-impl LocalBus {
-    fn forget_gone(&self) {
-        let mut subscribers = self.subscribers.write().unwrap_or_else(PoisonError::into_inner);
-        subscribers.wildcard.retain(|(_, subscriber)| !subscriber.feed.is_closed());
-        subscribers.literal.retain(|_, list| {
-            list.retain(|subscriber| !subscriber.feed.is_closed());
-            !list.is_empty()
-        });
+    fn attach(&self, patterns: &[Pattern], feed: Feed) {
+        self.interest.write().unwrap_or_else(PoisonError::into_inner).add(patterns, &feed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::{Subject, Subscription};
 
     fn pattern(text: &str) -> Pattern {
         Pattern::new(text).unwrap()
@@ -123,11 +73,50 @@ mod tests {
     #[test]
     fn ended_subscriptions_are_forgotten() {
         let bus = LocalBus::default();
-        for _ in 0..10 {
+        let kept = bus.subscribe(&[pattern("a.b.>")], 1);
+        for _ in 0..10_000 {
             drop(bus.subscribe(&[pattern("a"), pattern("b.*")], 1));
         }
-        publish(&bus, "a", "x");
-        let subscribers = bus.subscribers.read().unwrap();
-        assert!(subscribers.literal.is_empty() && subscribers.wildcard.is_empty());
+        assert!(bus.interest.read().unwrap().places() < 200);
+        publish(&bus, "a.b.c", "x");
+        assert_eq!(kept.dropped(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_feed_does_not_want_takes_no_place_in_its_queue() {
+        let bus = LocalBus::default();
+        let (feed, mut wanted) = Subscription::channel(1);
+        let feed = feed.filtered(|message| message.payload.len() > 1);
+        bus.attach(&[pattern("a")], feed);
+        for payload in ["1", "22", "3"] {
+            publish(&bus, "a", payload);
+        }
+        assert_eq!(wanted.next().await.unwrap().payload, "22");
+        assert_eq!(wanted.dropped(), 0);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_tree_finds_whom_the_patterns_name(
+            patterns in proptest::collection::vec("([ab*]\\.){0,2}[ab*>]", 1..12),
+            subjects in proptest::collection::vec("([ab]\\.){0,3}[ab]", 1..12),
+        ) {
+            let mut interest = Interest::default();
+            let feeds: Vec<_> = patterns.iter().map(|text| {
+                let (feed, subscription) = Subscription::channel(subjects.len());
+                interest.add(&[pattern(text), pattern(text)], &feed);
+                (pattern(text), subscription)
+            }).collect();
+            for subject in &subjects {
+                let message = Message::new(Subject::new(subject).unwrap(), "");
+                interest.each(&message.subject, |feed| assert!(feed.offer(message.clone())));
+            }
+            for (pattern, mut subscription) in feeds {
+                let subjects = subjects.iter().map(|text| Subject::new(text).unwrap());
+                let wanted: Vec<_> = subjects.filter(|subject| pattern.matches(subject)).collect();
+                let heard: Vec<_> = std::iter::from_fn(|| subscription.try_next().map(|m| m.subject)).collect();
+                proptest::prop_assert_eq!(heard, wanted);
+            }
+        }
     }
 }

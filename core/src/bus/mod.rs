@@ -3,6 +3,7 @@
 //! Everything that an outside service may watch or replace goes through here: heartbeats, island changes, who came and
 //! went. Packets of an island never do.
 
+mod interest;
 mod local;
 mod subject;
 
@@ -10,6 +11,7 @@ pub use local::LocalBus;
 pub use subject::{Pattern, Subject, SubjectError};
 
 use bytes::Bytes;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -56,11 +58,19 @@ pub trait Bus: Send + Sync + 'static {
     /// [`PublishError`]: the message reached nobody.
     fn publish(&self, message: Message) -> Result<(), PublishError>;
 
+    /// Feeds everything that matches any of `patterns` to `feed`, in order of arrival, until its subscription is dropped.
+    /// A message that matches several of the patterns is delivered once.
+    fn attach(&self, patterns: &[Pattern], feed: Feed);
+
     /// Subscribes to everything that matches any of `patterns`, as one queue in order of arrival.
     ///
-    /// A message that matches several of the patterns is delivered once. At most `capacity` messages wait; when it is
-    /// full, new ones are dropped and counted, as NATS does with a slow consumer. Dropping the subscription ends it.
-    fn subscribe(&self, patterns: &[Pattern], capacity: usize) -> Subscription;
+    /// At most `capacity` messages wait; when it is full, new ones are dropped and counted, as NATS does with a slow
+    /// consumer. Dropping the subscription ends it.
+    fn subscribe(&self, patterns: &[Pattern], capacity: usize) -> Subscription {
+        let (feed, subscription) = Subscription::channel(capacity);
+        self.attach(patterns, feed);
+        subscription
+    }
 }
 
 /// The receiving end of a subscription.
@@ -75,7 +85,7 @@ impl Subscription {
     pub fn channel(capacity: usize) -> (Feed, Self) {
         let (sender, messages) = mpsc::channel(capacity);
         let dropped = Arc::new(AtomicU64::new(0));
-        let feed = Feed { sender, dropped: Arc::clone(&dropped) };
+        let feed = Feed { sender, dropped: Arc::clone(&dropped), wanted: None };
         (feed, Self { messages, dropped })
     }
 
@@ -84,22 +94,46 @@ impl Subscription {
         self.messages.recv().await
     }
 
+    /// The next message, if one waits.
+    pub fn try_next(&mut self) -> Option<Message> {
+        self.messages.try_recv().ok()
+    }
+
     /// Messages dropped so far because this subscriber was slow.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 }
 
+type Wanted = Arc<dyn Fn(&Message) -> bool + Send + Sync>;
+
 /// The feeding end of a subscription.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Feed {
     sender: mpsc::Sender<Message>,
     dropped: Arc<AtomicU64>,
+    wanted: Option<Wanted>,
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
 }
 
 impl Feed {
+    /// This feed, which passes over what `wanted` does not want before it takes a place in the queue.
+    #[must_use]
+    pub fn filtered(mut self, wanted: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
+        self.wanted = Some(Arc::new(wanted));
+        self
+    }
+
     /// Hands over a message, or counts it as dropped. `false` once the subscriber has gone.
     pub fn offer(&self, message: Message) -> bool {
+        if self.wanted.as_ref().is_some_and(|wanted| !wanted(&message)) {
+            return !self.is_closed();
+        }
         match self.sender.try_send(message) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {

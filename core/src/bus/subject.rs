@@ -86,9 +86,9 @@ impl Pattern {
         }
     }
 
-    /// The one subject that this pattern matches, when it has no wildcard.
-    pub fn literal(&self) -> Option<Subject> {
-        Subject::new(&self.0).ok()
+    /// The levels, in order.
+    pub fn levels(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
     }
 }
 

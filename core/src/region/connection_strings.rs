@@ -1,22 +1,25 @@
 //! How a client is told where its island's packets flow.
 
-use super::Capabilities;
+use super::{Capabilities, Transport};
 use atoll_proto::Address;
 use std::fmt::Debug;
+
+/// The connection string of an island whose room the client cannot reach: it is there, and hears nobody.
+pub const OFFLINE: &str = "offline:offline";
 
 /// Writes the connection strings of island changes that come from Atoll's own archipelago service. The edge that holds the
 /// sessions knows its doors, so it decides.
 pub trait ConnectionStrings: Debug + Send + Sync + 'static {
-    /// Where the session of `address` finds the room of `island`; empty when there is no way that its client can use.
+    /// Where the session of `address` finds the room of `island`; [`OFFLINE`] when there is no way that its client can use.
     fn write(&self, island: &str, address: Address, client: Capabilities) -> String;
 }
 
-/// `quic:<island>` for clients that have datagrams on their session's connection, nothing for others.
+/// `quic:<island>` for clients that have datagrams on their session's connection, [`OFFLINE`] for others.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NativeOnly;
 
 impl ConnectionStrings for NativeOnly {
     fn write(&self, island: &str, _: Address, client: Capabilities) -> String {
-        if client.quic { format!("quic:{island}") } else { String::new() }
+        if client.includes(Transport::Quic) { format!("quic:{island}") } else { OFFLINE.to_owned() }
     }
 }

@@ -1,7 +1,7 @@
 //! Island changes from the bus to the sessions of this region.
 
-use super::session::{Capabilities, SessionEvent};
-use super::{Inner, Region};
+use super::session::SessionEvent;
+use super::{Capabilities, Inner, Region};
 use crate::archipelago::service::ATOLL_HEADER;
 use crate::bus::{Bus, Message, Pattern, Subscription};
 use crate::room::RoomId;

@@ -3,8 +3,8 @@
 use super::Settings;
 use crate::Host;
 use crate::auth::{
-    AuthChain, AuthError, Challenge, MAX_REMEMBERED_FETCHES, ReplayCache, ReplayError, ServerName, SignedFetch,
-    SignedFetchError,
+    AuthChain, AuthError, Challenge, ContractSignature, ContractWallets, MAX_REMEMBERED_FETCHES, NoEthereumNode,
+    ReplayCache, ReplayError, ServerName, SignedFetch, SignedFetchError, Verified,
 };
 use atoll_proto::Address;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +24,8 @@ pub enum Proof {
     SignedChallenge {
         /// The challenge given to this client. Logging in uses it up.
         challenge: Challenge,
+        /// Who has to have signed it; anybody when `None`. The original BFF takes anybody, the native protocol does, too.
+        signer: Option<Address>,
         /// JSON array of `{type, payload, signature}`.
         auth_chain_json: String,
     },
@@ -49,9 +51,18 @@ pub enum LoginError {
     /// The proof does not hold.
     #[error("the auth chain was refused: {0}")]
     Unauthorized(#[from] AuthError),
+    /// Another address signed the challenge than the one it was given to.
+    #[error("the challenge was given to another address than the one that signed it")]
+    OtherSigner,
     /// The signed request is not one for this server and this moment, or was used before.
     #[error("the signed fetch was refused: {0}")]
     SignedFetch(#[from] SignedFetchError),
+    /// A contract wallet's signature could not be checked now.
+    #[error(transparent)]
+    NoEthereumNode(#[from] NoEthereumNode),
+    /// More contract wallets in one chain than are asked for one login.
+    #[error("too many contract wallets in one chain")]
+    TooManyContracts,
     /// More signed requests were used in a minute than the region remembers. A challenge can still be signed.
     #[error("too many signed fetches in a short time")]
     Busy,
@@ -80,6 +91,7 @@ pub(super) struct Verifier {
     rules: Arc<Rules>,
     usual: Arc<Semaphore>,
     long: Arc<Semaphore>,
+    contracts: Option<Arc<dyn ContractWallets>>,
 }
 
 struct Rules {
@@ -95,17 +107,26 @@ struct Claim {
     expected: String,
     /// The time of a proof that works once.
     signed: Option<u64>,
+    /// Who the owner has to be.
+    signer: Option<Address>,
+    /// What contracts have said of its signatures, in their order.
+    answers: Vec<bool>,
 }
 
-/// How far a proof came in the lane of all.
+/// How far a proof came.
 enum Checked {
     Owner(Address),
+    /// It is for the lane of long chains.
     TooLong(Claim),
+    /// A contract has to answer first.
+    Ask(Claim, ContractSignature),
 }
 
 impl Verifier {
     pub(super) fn new(settings: &Settings, host: &Arc<dyn Host>) -> Self {
-        Self::with(settings.server_name.clone(), host, settings.max_verifications, MAX_REMEMBERED_FETCHES)
+        let verifier =
+            Self::with(settings.server_name.clone(), host, settings.max_verifications, MAX_REMEMBERED_FETCHES);
+        Self { contracts: settings.contract_wallets.clone(), ..verifier }
     }
 
     fn with(server: ServerName, host: &Arc<dyn Host>, at_a_time: usize, remembered: usize) -> Self {
@@ -114,6 +135,7 @@ impl Verifier {
             rules: Arc::new(Rules { server, host: Arc::clone(host), used }),
             usual: Arc::new(Semaphore::new(at_a_time)),
             long: Arc::new(Semaphore::new(1)),
+            contracts: None,
         }
     }
 
@@ -121,20 +143,31 @@ impl Verifier {
     /// thread: the work is done on threads for blocking work.
     pub(super) async fn verify(&self, proof: Proof) -> Result<Address, LoginError> {
         let rules = Arc::clone(&self.rules);
+        let asks = self.contracts.is_some();
         let checked = in_lane(&self.usual, move || {
             let claim = rules.read(proof)?;
             if claim.chain.len() > USUAL_LINKS {
                 return Ok(Checked::TooLong(claim));
             }
-            rules.verify(&claim).map(Checked::Owner)
+            rules.verify(claim, asks)
         });
-        match checked.await? {
-            Checked::Owner(owner) => Ok(owner),
-            Checked::TooLong(claim) => {
-                let rules = Arc::clone(&self.rules);
-                in_lane(&self.long, move || rules.verify(&claim)).await
-            }
+        let mut checked = checked.await?;
+        // A chain asks contracts at most once for each of its links, and a usual one has three.
+        for _ in 0..=USUAL_LINKS {
+            let (lane, claim) = match checked {
+                Checked::Owner(owner) => return Ok(owner),
+                Checked::TooLong(claim) => (&self.long, claim),
+                Checked::Ask(mut claim, signature) => {
+                    let contracts = self.contracts.as_ref().ok_or(LoginError::Internal)?;
+                    claim.answers.push(contracts.is_valid(signature).await?);
+                    (&self.usual, claim)
+                }
+            };
+            let lane = if claim.chain.len() > USUAL_LINKS { &self.long } else { lane };
+            let rules = Arc::clone(&self.rules);
+            checked = in_lane(lane, move || rules.verify(claim, asks)).await?;
         }
+        Err(LoginError::TooManyContracts)
     }
 }
 
@@ -154,28 +187,39 @@ async fn in_lane<T: Send + 'static>(
 
 impl Rules {
     fn read(&self, proof: Proof) -> Result<Claim, LoginError> {
-        let (expected, signed, auth_chain_json) = match proof {
-            Proof::SignedChallenge { challenge, auth_chain_json } => {
-                (challenge.as_str().to_owned(), None, auth_chain_json)
+        let (expected, signed, signer, auth_chain_json) = match proof {
+            Proof::SignedChallenge { challenge, signer, auth_chain_json } => {
+                (challenge.as_str().to_owned(), None, signer, auth_chain_json)
             }
             Proof::SignedFetch { method, path, auth_chain_json, timestamp_ms, metadata } => {
                 let request = SignedFetch { method, path, timestamp_ms, metadata };
                 request.check(&self.server, self.host.unix_millis())?;
-                (request.payload(), Some(timestamp_ms), auth_chain_json)
+                (request.payload(), Some(timestamp_ms), None, auth_chain_json)
             }
         };
         let chain = AuthChain::parse(&auth_chain_json).map_err(AuthError::from)?;
-        Ok(Claim { chain, expected, signed })
+        Ok(Claim { chain, expected, signed, signer, answers: Vec::new() })
     }
 
-    fn verify(&self, claim: &Claim) -> Result<Address, LoginError> {
-        let owner = claim.chain.verify(&claim.expected, self.host.unix_millis())?;
+    fn verify(&self, claim: Claim, asks: bool) -> Result<Checked, LoginError> {
+        let now = self.host.unix_millis();
+        let verified = match asks {
+            true => claim.chain.verify_asking(&claim.expected, now, &claim.answers)?,
+            false => Verified::Owner(claim.chain.verify(&claim.expected, now)?),
+        };
+        let owner = match verified {
+            Verified::Owner(owner) => owner,
+            Verified::Ask(signature) => return Ok(Checked::Ask(claim, signature)),
+        };
+        if claim.signer.is_some_and(|signer| signer != owner) {
+            return Err(LoginError::OtherSigner);
+        }
         if let Some(timestamp) = claim.signed {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             // The clock is read under the lock, so that entries and their ends come in one order.
             used.enter(owner, &claim.expected, timestamp, self.host.unix_millis())?;
         }
-        Ok(owner)
+        Ok(Checked::Owner(owner))
     }
 }
 

@@ -9,6 +9,7 @@
 //! [`Behind`](crate::room::Pressure::Behind) in its link and calls [`Session::repeat_heartbeat`]; when the client is back,
 //! it joins again with a new link.
 
+mod capabilities;
 mod connection_strings;
 mod grant;
 mod islands;
@@ -20,30 +21,41 @@ mod session;
 mod shard;
 mod status;
 mod supervise;
+mod topics;
 
-pub use connection_strings::{ConnectionStrings, NativeOnly};
+pub use capabilities::{Capabilities, Transport};
+pub use connection_strings::{ConnectionStrings, NativeOnly, OFFLINE};
 pub use grant::{Grant, JoinFailed};
 pub use line::{Busy, SendFailed};
 pub use login::{LoginError, Proof};
 pub use seat::{Bridge, Seat};
-pub use session::{Capabilities, HeartbeatError, Session, SessionEvent};
+pub use session::{HeartbeatError, Session, SessionEvent};
 pub use status::{BusStatus, PacketsRefused, Status};
+pub use topics::{
+    IslandChanges, MAX_TOPIC_PAYLOAD, Publication, PublishError, Scope, SubscribeError, Topic, TopicError,
+    TopicMessage, TopicPattern, TopicSubscription, Topics,
+};
 
 use crate::Host;
 use crate::archipelago::service::{Service, ServiceSettings};
-use crate::auth::{Challenge, ServerName};
+use crate::auth::{Challenge, ContractWallets, ServerName};
 use crate::bus::{Bus, Message, Subject};
+use crate::census::{self, Census};
 use crate::room::{Link, RoomId, Sender};
+use atoll_proto::Address;
 use bytes::Bytes;
 use login::Verifier;
 use registry::Registry;
 use shard::Shard;
 use status::Counters;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use supervise::Failures;
 use tokio::sync::watch;
+
+/// How long a peer may be silent where another process runs archipelago: the originals' figure.
+const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a region behaves.
 #[derive(Debug, Clone)]
@@ -64,6 +76,8 @@ pub struct Settings {
     pub heartbeat_interval: Duration,
     /// The archipelago service this region runs, unless another one on the bus does its work.
     pub archipelago: Option<ServiceSettings>,
+    /// Asks contract wallets; without one they are refused.
+    pub contract_wallets: Option<Arc<dyn ContractWallets>>,
     /// What sessions are told of the way to their island's room.
     pub connection_strings: Arc<dyn ConnectionStrings>,
 }
@@ -80,6 +94,7 @@ pub(crate) struct Inner {
     bus: Arc<dyn Bus>,
     verifier: Verifier,
     registry: Registry,
+    census: Arc<Mutex<Census>>,
     shards: Vec<Shard>,
     counters: Arc<Counters>,
     failures: Failures,
@@ -97,13 +112,18 @@ impl Region {
             let service = Service::new(archipelago, Arc::clone(&host), Arc::clone(&bus), watch);
             failures.spawn("the archipelago service".to_owned(), service.run())
         });
+        let peer_timeout = settings.archipelago.as_ref().map_or(PEER_TIMEOUT, |service| service.peer_timeout);
+        let census = Arc::new(Mutex::new(Census::new(peer_timeout.as_millis() as u64)));
+        let counting = census::run(Arc::clone(&census), Arc::clone(&host), Arc::clone(&bus));
+        let counting = failures.spawn("the census".to_owned(), counting);
         let inner = Arc::new_cyclic(|weak| {
             let changes = islands::route(weak.clone(), islands::subscribe(&*bus));
             let router = failures.spawn("the router of island changes".to_owned(), changes);
             Inner {
                 verifier: Verifier::new(&settings, &host),
                 registry: Registry::new(settings.max_sessions),
-                tasks: service.into_iter().chain([router]).collect(),
+                tasks: service.into_iter().chain([router, counting]).collect(),
+                census,
                 settings,
                 host,
                 bus,
@@ -125,6 +145,18 @@ impl Region {
         let mut random = [0; 16];
         self.inner.host.random(&mut random);
         Challenge::new(&self.inner.settings.server_name, random)
+    }
+
+    /// A text for one client to sign, in the shape that kernels know: `dcl-0.` and digits of base 36.
+    pub fn kernel_challenge(&self) -> Challenge {
+        let mut random = [0; 16];
+        self.inner.host.random(&mut random);
+        Challenge::kernel(random)
+    }
+
+    /// Whether a session of this address is open.
+    pub fn is_logged_in(&self, address: Address) -> bool {
+        self.inner.registry.contains(address)
     }
 
     /// Checks a proof and opens a session. An older session of the same address is told
@@ -190,6 +222,11 @@ impl Region {
     /// [`Region::failed`], to wait for.
     pub fn failures(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.inner.failures.watch()
+    }
+
+    /// Looks at who is where. What is looked at stands still meanwhile, so look briefly.
+    pub fn census<T>(&self, look: impl FnOnce(&Census) -> T) -> T {
+        look(&self.inner.census.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the region holds and has done so far.

@@ -1,6 +1,7 @@
 //! Who is logged in, and which island each session stands in.
 
-use super::session::{Capabilities, SessionEvent};
+use super::Capabilities;
+use super::session::SessionEvent;
 use crate::limit::{AmongEquals, Crowd, Spot};
 use crate::room::{RoomId, SessionId};
 use atoll_proto::Address;
@@ -95,6 +96,10 @@ impl Registry {
             let (closed, _) = mpsc::channel(1);
             entry.events = closed;
         }
+    }
+
+    pub(super) fn contains(&self, address: Address) -> bool {
+        self.lock().by_address.contains_key(&address)
     }
 
     /// Sessions that had to go for others so far.

@@ -1,6 +1,6 @@
 //! One login of a peer.
 
-use super::Inner;
+use super::{Capabilities, Inner, Topics};
 use crate::archipelago::{Position, PositionError};
 use crate::limit::{Bucket, Spot};
 use crate::room::SessionId;
@@ -29,13 +29,6 @@ const ANNOUNCE_AGAIN: Duration = Duration::from_secs(10);
 
 /// Longest name of a desired room, in bytes. Island ids are a fraction of it.
 const MAX_DESIRED_ROOM: usize = 64;
-
-/// What a session's client can use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Capabilities {
-    /// Datagrams on the session's own connection: connection strings `quic:…`.
-    pub quic: bool,
-}
 
 /// Something a session is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +101,11 @@ impl Session {
     /// Who logged in.
     pub fn address(&self) -> Address {
         self.address
+    }
+
+    /// The session's way to the topics.
+    pub fn topics(&self) -> Topics {
+        Topics::new(Arc::clone(&self.region), self.address)
     }
 
     /// Tells this login from others of the address.

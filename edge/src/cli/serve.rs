@@ -67,6 +67,8 @@ impl ServeOptions {
             max_room_members: limits.max_room_members,
             pre_auth: limits.pre_auth,
             pre_auth_per_ip: limits.pre_auth_per_ip,
+            public_peers: config.public_peers,
+            ethereum: config.ethereum_rpc_url,
             shutdown_grace: config.shutdown_grace,
         });
         let edge = edge.await?;

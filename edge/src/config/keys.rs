@@ -108,6 +108,16 @@ pub const KEYS: &[Key] = &[
         set: |config, value| value.list().map(|origins| config.allowed_origins = AllowedOrigins::Only(origins)),
     },
     Key {
+        name: "public_peers",
+        flag: None,
+        placeholder: "BOOL",
+        help: "Whether `/peers` and `/islands` name peers and say where they stand",
+        rule: "`true` or `false`",
+        example: "",
+        written: |config| Some(config.public_peers.to_string()),
+        set: |config, value| value.boolean().map(|named| config.public_peers = named),
+    },
+    Key {
         name: "server.name",
         flag: Some("server-name"),
         placeholder: "NAME",
@@ -216,6 +226,16 @@ pub const KEYS: &[Key] = &[
         example: "0.02",
         written: |config| config.room_tick.map(|tick| format!("{:?}", tick.as_secs_f64())),
         set: |config, value| value.seconds(0.0..=1.0).map(|tick| config.room_tick = Some(tick)),
+    },
+    Key {
+        name: "ethereum.rpc_url",
+        flag: None,
+        placeholder: "URL",
+        help: "The Ethereum node that is asked about logins by contract wallets; they are refused when not set",
+        rule: "an `http` or `https` URL",
+        example: "\"https://rpc.example.org/mainnet\"",
+        written: |config| config.ethereum_rpc_url.as_ref().map(quoted),
+        set: |config, value| value.parse().map(|url| config.ethereum_rpc_url = Some(url)),
     },
     Key {
         name: "archipelago.flush_interval",

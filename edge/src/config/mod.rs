@@ -31,6 +31,7 @@ pub use public::{HttpUrl, Public, PublicUrlError, QuicUrl};
 pub use sample::sample;
 pub use value::Value;
 
+use crate::outbound::ServiceUrl;
 use atoll_core::auth::ServerName;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -67,6 +68,10 @@ pub struct Config {
     pub resume_window: Duration,
     /// `room.tick`: time between two batches of a room, zero for none; by its members when `None`.
     pub room_tick: Option<Duration>,
+    /// `public_peers`: whether the public lists name peers.
+    pub public_peers: bool,
+    /// `ethereum.rpc_url`: the node that is asked about contract wallets; they are refused when `None`.
+    pub ethereum_rpc_url: Option<ServiceUrl>,
     /// `archipelago.*`: how peers are grouped.
     pub archipelago: Archipelago,
     /// `limits.*`: how much is let in.
@@ -191,6 +196,8 @@ impl Default for Config {
             public: Public::default(),
             resume_window: Duration::from_secs(60),
             room_tick: None,
+            public_peers: true,
+            ethereum_rpc_url: None,
             archipelago: Archipelago::default(),
             limits: Limits { max_sessions: 10_000, max_room_members: 1_000, pre_auth: 1_024, pre_auth_per_ip: 256 },
             shutdown_grace: Duration::from_secs(2),

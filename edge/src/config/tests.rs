@@ -79,7 +79,7 @@ fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
 
 #[test]
 fn a_source_that_is_silent_leaves_what_a_weaker_one_said() {
-    let file = "state_dir = '/a'\nlog = 'error'\ntrusted_proxies = ['10.0.0.1']\nallowed_origins = ['http://o']\nquic.gso = false\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
+    let file = "state_dir = '/a'\nlog = 'error'\ntrusted_proxies = ['10.0.0.1']\nallowed_origins = ['http://o']\npublic_peers = false\nethereum.rpc_url = 'http://e'\nquic.gso = false\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
                 [archipelago]\nflush_interval = 3\njoin_distance = 11\nleave_distance = 12.5\nmax_peers = 13\n\
                 peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth = 20\npre_auth_per_ip = 17\n\
                 [tls]\ncertificate = '/c'\nkey = '/k'\n[public]\nhttp_url = 'http://h'\nquic_url = 'https://q:1'\n\
@@ -218,6 +218,8 @@ fn each_source_is_held_to_the_same_bounds() {
         ("limits.max_room_members", &["100", "1000"], &["0", "1001"]),
         ("limits.pre_auth", &["1", "100000"], &["0", "100001"]),
         ("limits.pre_auth_per_ip", &["1", "100000"], &["0", "100001"]),
+        ("public_peers", &["true", "false"], &["no"]),
+        ("ethereum.rpc_url", &["http://127.0.0.1:8545", "https://a/b?c=d"], &["", "a", "ws://a"]),
         ("quic.gso", &["true", "false"], &["yes", "1", "TRUE"]),
         ("tls.certificate", &["/x"], &["", "~/x"]),
         ("tls.key", &["/x"], &["", "~/x"]),

@@ -9,7 +9,7 @@ use atoll_proto::framing::MAX_MESSAGE;
 use atoll_proto::lanes::{MAX_LARGE, MAX_ORDERED};
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +25,12 @@ pub struct About {
     pub heartbeat_interval: Duration,
 }
 
-/// Decentraland's shape (ADR-110), with the native doors under `comms.atoll`.
-pub(super) async fn about(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Json<Value> {
+/// Decentraland's shape (ADR-110), with the native doors under `comms.atoll`. Who is not healthy says so by its status, too.
+pub(super) async fn about(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> (StatusCode, Json<Value>) {
     let About { server_name, addresses, heartbeat_interval } = &shared.about;
     let (alive, ready) = (shared.failure().is_none(), shared.is_ready());
     let certificate = shared.certificate.certificate();
+    let users = shared.region.sessions();
     let mut about = json!({
         "healthy": ready,
         "acceptingUsers": ready,
@@ -41,7 +42,8 @@ pub(super) async fn about(State(shared): State<Arc<Shared>>, headers: HeaderMap)
         "comms": {
             "healthy": ready && alive,
             "protocol": "v3",
-            "usersCount": shared.region.status().sessions,
+            "usersCount": users,
+            "adapter": format!("archipelago:archipelago:{}/archipelago/ws", addresses.websocket_origin(&headers)),
             "atoll": {
                 "webtransport": addresses.webtransport(&headers),
                 "quic": addresses.quic(&headers),
@@ -56,10 +58,13 @@ pub(super) async fn about(State(shared): State<Arc<Shared>>, headers: HeaderMap)
                 },
             },
         },
+        // Kernels append `rpc`. They want a healthy one, whatever else is ill.
+        "bff": { "healthy": true, "userCount": users, "protocolVersion": "1.0", "publicUrl": "/" },
     });
     // Clients that trust a certificate by its hash alone must not be told one that the next renewal changes unannounced.
     if certificate.kind() == Kind::Development {
         about["comms"]["atoll"]["certificateSha256"] = certificate.sha256_hex().into();
     }
-    Json(about)
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(about))
 }

@@ -34,11 +34,15 @@ impl Addresses {
 
     /// The WebSocket door. Without a public URL it is handed out without TLS, which this port answers, too.
     pub(super) fn websocket(&self, headers: &HeaderMap) -> String {
-        let origin = match &self.public.http_url {
+        format!("{}{WEBSOCKET_PATH}", self.websocket_origin(headers))
+    }
+
+    /// Scheme, host and port of the doors that are WebSockets.
+    pub(super) fn websocket_origin(&self, headers: &HeaderMap) -> String {
+        match &self.public.http_url {
             Some(url) => url.websocket(),
             None => format!("ws://{}", self.reachable(self.http, headers)),
-        };
-        format!("{origin}{WEBSOCKET_PATH}")
+        }
     }
 
     /// Names and addresses that a certificate made for this edge should be for, beyond the loopback ones.

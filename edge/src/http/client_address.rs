@@ -1,14 +1,9 @@
 //! Whose request it is.
 
 use crate::config::Network;
+use atoll_compat::ClientAddress;
 use axum::http::HeaderMap;
 use std::net::{IpAddr, SocketAddr};
-
-/// The address of the client that sent a request: that of the connection, or what a trusted proxy says.
-///
-/// Every request carries one among its extensions. IPv4 addresses are never in IPv6 form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
 
 /// Reads `X-Forwarded-For` from right to left: each proxy appends whom it heard, so what stands left of the first address
 /// that is no trusted proxy is only what that address claims. What cannot be read counts as its proxy's own.

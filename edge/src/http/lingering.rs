@@ -3,14 +3,15 @@
 //! A system that closes a socket with unread bytes resets the connection, and the reset may overtake what was sent last:
 //! the close code of a WebSocket. So an upgraded connection is read on for a moment when it is over, into nothing.
 
-use super::stream::Place;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How long a client may take to close its side.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -20,6 +21,9 @@ const MOST: usize = 4 << 20;
 
 /// Bytes read at a time.
 const CHUNK: usize = 4 * 1024;
+
+/// A place that a connection holds until it ends, once it was given one.
+pub(super) type Place = Arc<OnceLock<OwnedSemaphorePermit>>;
 
 /// A TCP connection. Once it has a place among the upgraded ones, it keeps that a moment longer than it is used.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/` | the map page |
 //! | `/about` | where the doors are (Decentraland's shape, with `comms.atoll`) |
+//! | `/peers`, `/parcels`, `/islands`, … | who is where: see `listings` |
 //! | `/status` | what this edge holds and has counted |
 //! | `/metrics` | the same for Prometheus |
 //! | `/health/live` | 200 `alive`, or 500 when a part of the region has failed and only a restart helps |
@@ -17,6 +18,7 @@ mod addresses;
 mod client_address;
 mod counters;
 mod lingering;
+mod listings;
 mod metrics;
 mod page;
 mod serve;
@@ -29,7 +31,6 @@ mod upgrades;
 pub use about::About;
 pub use addresses::Addresses;
 pub(crate) use addresses::diallable;
-pub use client_address::ClientAddress;
 
 use crate::certificate::Shown;
 use crate::config::Network;
@@ -89,6 +90,8 @@ pub(crate) struct HttpOptions {
     pub(crate) trusted_proxies: Vec<Network>,
     /// Doors that live on this port, too: they find a [`ClientAddress`] in each request, and may upgrade it.
     pub(crate) doors: Router,
+    /// Whether the lists name peers.
+    pub(crate) public_peers: bool,
 }
 
 /// The HTTP door, open.
@@ -109,6 +112,7 @@ struct Shared {
     certificate: Shown,
     started: Instant,
     draining: AtomicBool,
+    public_peers: bool,
 }
 
 impl HttpSocket {
@@ -128,7 +132,7 @@ impl HttpSocket {
 
 impl HttpDoor {
     pub(crate) fn open(socket: HttpSocket, options: HttpOptions) -> Result<Self, HttpError> {
-        let HttpOptions { about, region, native, certificate, trusted_proxies, doors } = options;
+        let HttpOptions { about, region, native, certificate, trusted_proxies, doors, public_peers } = options;
         let HttpSocket { listener, address } = socket;
         let counters = Arc::new(Counters::default());
         let inside = region.settings().max_sessions + native.settings().pre_auth;
@@ -144,6 +148,7 @@ impl HttpDoor {
             certificate,
             started: Instant::now(),
             draining: AtomicBool::new(false),
+            public_peers,
         });
         let app = router(Arc::clone(&shared)).merge(doors).layer(from_fn_with_state(upgrades, upgrades::bound));
         let (end, ending) = watch::channel(false);
@@ -186,6 +191,7 @@ fn tls_config(certificate: &Shown) -> Result<rustls::ServerConfig, rustls::Error
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(page::routes())
+        .merge(listings::routes())
         .route("/about", get(about::about))
         .route("/status", get(status))
         .route("/metrics", get(metrics))

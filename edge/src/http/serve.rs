@@ -4,7 +4,8 @@
 
 use super::client_address::client_address;
 use super::counters::Counters;
-use super::stream::{Place, arrive};
+use super::lingering::Place;
+use super::stream::arrive;
 use crate::config::Network;
 use atoll_core::limit::{AmongEquals, Crowd, Spot};
 use axum::Router;

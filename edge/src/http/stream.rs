@@ -1,22 +1,17 @@
 //! One TCP connection, with TLS or without.
 
-use super::lingering::Lingering;
+use super::lingering::{Lingering, Place};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// The first byte of every TLS connection: a handshake record. No HTTP request begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// A place that a connection holds until it ends, once it was given one.
-pub(super) type Place = Arc<OnceLock<OwnedSemaphorePermit>>;
 
 /// A connection that speaks HTTP, and what it may become.
 pub(super) struct Stream {

@@ -1,11 +1,11 @@
 //! The TCP port, without a region: TLS and plain, upgrades and their places, whose request it is.
 
-use super::ClientAddress;
 use super::counters::Counters;
 use super::serve::{Crowds, Serving, serve};
 use super::upgrades::{Upgrades, bound};
 use crate::certificate::{Shown, look_after};
 use atoll_certs::{Keeper, Source};
+use atoll_compat::ClientAddress;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;

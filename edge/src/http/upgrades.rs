@@ -1,7 +1,7 @@
 //! Connections that stop speaking HTTP and stay: they have places of their own, so that they take none of HTTP's.
 
 use super::counters::Counters;
-use super::stream::Place;
+use super::lingering::Place;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;

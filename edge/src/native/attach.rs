@@ -1,7 +1,7 @@
 //! From a new connection to the session that goes on over it.
 
 use super::connection::Opened;
-use super::resumptions::Shown;
+use super::token::Shown;
 use atoll_proto::atoll::Received;
 use tokio::sync::{mpsc, oneshot};
 

@@ -122,6 +122,11 @@ impl Door {
         spot
     }
 
+    /// Who has a connection and no session yet.
+    pub(crate) fn waiting(&self) -> &Arc<Crowd> {
+        &self.0.waiting
+    }
+
     /// Whether newcomers from there must show that the address is theirs.
     pub(crate) fn is_crowded(&self, from: IpAddr) -> bool {
         self.0.waiting.is_crowded(from)

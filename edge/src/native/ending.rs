@@ -37,8 +37,11 @@ impl From<Clogged> for Ending {
 impl From<LoginError> for Ending {
     fn from(error: LoginError) -> Self {
         let code = match error {
-            LoginError::Unauthorized(_) | LoginError::SignedFetch(_) => CloseCode::Unauthorized,
-            LoginError::Full | LoginError::Busy => CloseCode::Overloaded,
+            LoginError::Unauthorized(_)
+            | LoginError::OtherSigner
+            | LoginError::TooManyContracts
+            | LoginError::SignedFetch(_) => CloseCode::Unauthorized,
+            LoginError::Full | LoginError::Busy | LoginError::NoEthereumNode(_) => CloseCode::Overloaded,
             LoginError::Ending => CloseCode::ShuttingDown,
             LoginError::Internal => CloseCode::Internal,
         };

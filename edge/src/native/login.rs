@@ -7,7 +7,7 @@ use super::door::Door;
 use super::ending::Ending;
 use atoll_core::Address;
 use atoll_core::auth::Challenge;
-use atoll_core::region::{Capabilities, Proof, Session};
+use atoll_core::region::{Capabilities, Proof, Session, Transport};
 use atoll_proto::archipelago::{ChallengeRequestMessage, ChallengeResponseMessage};
 use atoll_proto::atoll::client_message::Message as FromClient;
 use atoll_proto::atoll::server_message::Message as ToClient;
@@ -102,7 +102,7 @@ impl Login {
         let proof = match (signed_challenge, signed_fetch) {
             (Some(signed), _) => {
                 let challenge = self.challenge.take().ok_or_else(|| unexpected("challenge_request must come first"))?;
-                Proof::SignedChallenge { challenge, auth_chain_json: signed.auth_chain_json }
+                Proof::SignedChallenge { challenge, signer: None, auth_chain_json: signed.auth_chain_json }
             }
             (None, Some(fetch)) => signed_fetch_proof(fetch),
             (None, None) => return Err(unauthorized("login needs a proof")),
@@ -125,7 +125,7 @@ impl Login {
     }
 
     async fn prove(&self, proof: Proof) -> Result<Session, Ending> {
-        Ok(self.door.region().login(proof, self.from, Capabilities { quic: true }).await?)
+        Ok(self.door.region().login(proof, self.from, Capabilities::NONE.with(Transport::Quic)).await?)
     }
 }
 

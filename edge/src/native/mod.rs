@@ -27,6 +27,7 @@ mod seats;
 mod serve;
 mod session;
 mod streams;
+mod token;
 mod upload_budget;
 mod uploads;
 mod welcome;

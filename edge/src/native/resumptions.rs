@@ -1,6 +1,7 @@
 //! Tokens that take an earlier session up, and the way to the task of each.
 
 use super::attach::Attach;
+use super::token::{Hash, Shown};
 use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -9,10 +10,6 @@ use tokio::sync::mpsc;
 
 /// Random bytes of a token.
 const TOKEN: usize = 32;
-
-/// What is kept of a token: who reads this memory cannot take a session over, and looking a guess up takes the same time
-/// however close it is.
-type Hash = [u8; 32];
 
 /// The sessions that can be resumed, by the hash of their token. There are at most two for each session: the last one
 /// issued, and the one that was shown for it until its client has shown that it got the other.
@@ -26,9 +23,6 @@ pub(super) struct Issued {
     resumptions: Arc<Resumptions>,
     hash: Hash,
 }
-
-/// A token that was shown, and is valid no more unless it is [restored](Resumptions::restore).
-pub(super) struct Shown(Hash);
 
 /// The operating system gave no random numbers.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use crate::native::{Carrier, Mover, queues};
 use atoll_client::Wallet;
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::bus::LocalBus;
-use atoll_core::region::{Capabilities, NativeOnly, Proof, Region, Settings};
+use atoll_core::region::{Capabilities, NativeOnly, Proof, Region, Settings, Transport};
 use atoll_core::room::Sender;
 use atoll_core::{Address, Host, archipelago};
 use atoll_proto::datagram::{Alias, Tag};
@@ -49,12 +49,13 @@ async fn session() -> (Native, Door) {
         heartbeat_interval: Duration::from_secs(1),
         archipelago: Some(archipelago),
         connection_strings: Arc::new(NativeOnly),
+        contract_wallets: None,
     };
     let region = Region::start(settings, Arc::new(PausedHost(Instant::now())), Arc::<LocalBus>::default());
     let (challenge, wallet) = (region.challenge(), Wallet::random().unwrap());
     let auth_chain_json = wallet.sign(challenge.as_str(), SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000));
-    let proof = Proof::SignedChallenge { challenge, auth_chain_json };
-    let session = region.login(proof, [127, 0, 0, 1].into(), Capabilities { quic: true });
+    let proof = Proof::SignedChallenge { challenge, signer: None, auth_chain_json };
+    let session = region.login(proof, [127, 0, 0, 1].into(), Capabilities::NONE.with(Transport::Quic));
     let session = session.await.unwrap();
     let door = Door::new(region, DoorSettings { resume_window: 2 * AGE, ..DoorSettings::default() });
     (Native::new(session, door.clone()), door)

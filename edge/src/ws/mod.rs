@@ -5,8 +5,8 @@
 mod incoming;
 mod mover;
 
-use crate::http::ClientAddress;
 use crate::native::{Carrier, Door, Ending, LOGIN_TIME, SUBPROTOCOL, queues, serve};
+use atoll_compat::ClientAddress;
 use atoll_proto::channel::MAX_WEBSOCKET_MESSAGE;
 use atoll_proto::close::CloseCode;
 use axum::Router;

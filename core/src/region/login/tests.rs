@@ -93,7 +93,7 @@ async fn a_challenge_is_no_signed_fetch_and_the_other_way_round() {
     let refused = verifier.verify(shown(&links(1, challenge.as_str()), NOW, METADATA)).await;
     assert!(matches!(refused, Err(LoginError::Unauthorized(AuthError::OtherAuthority))));
     let auth_chain_json = Value::Array(links(1, &payload("/atoll", NOW, METADATA))).to_string();
-    let refused = verifier.verify(Proof::SignedChallenge { challenge, auth_chain_json }).await;
+    let refused = verifier.verify(Proof::SignedChallenge { challenge, signer: None, auth_chain_json }).await;
     assert!(matches!(refused, Err(LoginError::Unauthorized(AuthError::OtherAuthority))));
 }
 
@@ -167,7 +167,7 @@ async fn a_full_memory_is_busy_until_its_first_entry_leaves() {
     assert!(is_used(&verifier.verify(signed(1, NOW, METADATA)).await));
     let challenge = Challenge::new(&"test".parse().unwrap(), [1; 16]);
     let auth_chain_json = Value::Array(links(2, challenge.as_str())).to_string();
-    assert!(verifier.verify(Proof::SignedChallenge { challenge, auth_chain_json }).await.is_ok());
+    assert!(verifier.verify(Proof::SignedChallenge { challenge, signer: None, auth_chain_json }).await.is_ok());
     clock.0.store(NOW + 60_001, Ordering::Relaxed);
     assert!(verifier.verify(signed(2, NOW + 2, METADATA)).await.is_ok());
     let refused = verifier.verify(signed(1, NOW, METADATA)).await;

@@ -82,6 +82,7 @@ fn settings() -> Settings {
         heartbeat_interval: Duration::from_secs(1),
         archipelago: None,
         connection_strings: Arc::new(NativeOnly),
+        contract_wallets: None,
     }
 }
 
@@ -110,7 +111,7 @@ fn session(region: &Region, number: u8) -> Session {
 
 /// The same from some place, as the region lets it in.
 fn session_from(region: &Region, number: u8, place: u8) -> Option<Session> {
-    Session::open(&region.inner, address(number), [192, 0, 2, place].into(), Capabilities { quic: true })
+    Session::open(&region.inner, address(number), [192, 0, 2, place].into(), Capabilities::NONE.with(Transport::Quic))
 }
 
 fn move_to(region: &Region, number: u8, island: &str) {

@@ -51,7 +51,7 @@ struct Elsewhere;
 
 impl ConnectionStrings for Elsewhere {
     fn write(&self, island: &str, address: Address, client: Capabilities) -> String {
-        format!("elsewhere:{island}:{address}:{}", client.quic)
+        format!("elsewhere:{island}:{address}:{}", client.includes(Transport::Quic))
     }
 }
 
@@ -71,6 +71,6 @@ async fn connection_strings_are_written_as_the_edge_likes() {
         let Some(SessionEvent::IslandChanged(told)) = session.next_event().await else { panic!("no island") };
         assert_eq!(told.conn_str, written);
     }
-    assert_eq!(NativeOnly.write("I1", address(1), Capabilities { quic: true }), "quic:I1");
-    assert_eq!(NativeOnly.write("I1", address(1), Capabilities { quic: false }), "");
+    assert_eq!(NativeOnly.write("I1", address(1), Capabilities::NONE.with(Transport::Quic)), "quic:I1");
+    assert_eq!(NativeOnly.write("I1", address(1), Capabilities::NONE), OFFLINE);
 }

@@ -100,6 +100,7 @@ fn region(bus: &Arc<LocalBus>, random: &mut Random) -> Region {
             peer_timeout: PEER_TIMEOUT,
         }),
         connection_strings: Arc::new(NativeOnly),
+        contract_wallets: None,
     };
     let bus: Arc<dyn Bus> = Arc::<LocalBus>::clone(bus);
     Region::start(settings, host, bus)

@@ -1,0 +1,120 @@
+//! One client: login, then heartbeats and island changes.
+
+use super::neighbours::Neighbours;
+use crate::doorway::Arrival;
+use crate::socket::{Ended, Socket};
+use atoll_core::Address;
+use atoll_core::archipelago::Position;
+use atoll_core::region::{Capabilities, Proof, Session, SessionEvent, Transport};
+use atoll_proto::archipelago::client_packet::Message as FromClient;
+use atoll_proto::archipelago::server_packet::Message as ToClient;
+use atoll_proto::archipelago::{
+    ChallengeResponseMessage, ClientPacket, Heartbeat, KickedMessage, ServerPacket, WelcomeMessage,
+};
+use axum::extract::ws::WebSocket;
+use prost::Message as _;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long each of the client's two steps may take.
+const STEP: Duration = Duration::from_secs(30);
+
+/// What these clients have: LiveKit since the first of them, WebSocket rooms in some.
+const CAPABILITIES: Capabilities = Capabilities::NONE.with(Transport::Livekit).with(Transport::WsRoom);
+
+pub(super) async fn serve(socket: WebSocket, arrival: Arrival) {
+    let mut socket = Socket::new(socket, arrival.doorway.ending.clone());
+    let ended = match converse(&mut socket, arrival).await {
+        Ok(never) => match never {},
+        Err(ended) => ended,
+    };
+    tracing::debug!("a connection to archipelago ended: {ended}");
+    socket.close(&ended).await;
+}
+
+async fn converse(socket: &mut Socket, arrival: Arrival) -> Result<std::convert::Infallible, Ended> {
+    let session = tokio::select! {
+        session = log_in(socket, &arrival) => session?,
+        () = arrival.spot.evicted() => return Err(Ended::Evicted),
+    };
+    // From here on the session counts, and not the wait for it.
+    drop(arrival);
+    send(socket, ToClient::Welcome(WelcomeMessage { peer_id: session.address().to_string() })).await?;
+    attend(socket, session).await
+}
+
+async fn log_in(socket: &mut Socket, arrival: &Arrival) -> Result<Session, Ended> {
+    let region = &arrival.doorway.region;
+    let FromClient::ChallengeRequest(request) = step(socket).await? else {
+        return Err(Ended::Violation("challenge_request must come first".to_owned()));
+    };
+    let address = request.address.parse::<Address>().map_err(|error| Ended::Violation(error.to_string()))?;
+    let challenge = region.kernel_challenge();
+    let challenge_to_sign = challenge.as_str().to_owned();
+    let already_connected = region.is_logged_in(address);
+    send(socket, ToClient::ChallengeResponse(ChallengeResponseMessage { challenge_to_sign, already_connected }))
+        .await?;
+    let FromClient::SignedChallenge(signed) = step(socket).await? else {
+        return Err(Ended::Violation("signed_challenge must come next".to_owned()));
+    };
+    let auth_chain_json = signed.auth_chain_json;
+    let proof = Proof::SignedChallenge { challenge, signer: Some(address), auth_chain_json };
+    region.login(proof, arrival.from, CAPABILITIES).await.map_err(|error| {
+        tracing::debug!(%address, "a login to archipelago failed: {error}");
+        Ended::Refused
+    })
+}
+
+async fn step(socket: &mut Socket) -> Result<FromClient, Ended> {
+    let packet = timeout(STEP, socket.receive()).await.map_err(|_| Ended::LoginTimeout)??;
+    read(&packet)?.ok_or_else(|| Ended::Violation("a packet without a message".to_owned()))
+}
+
+async fn attend(socket: &mut Socket, mut session: Session) -> Result<std::convert::Infallible, Ended> {
+    let mut neighbours = Neighbours::new(&session);
+    loop {
+        tokio::select! {
+            biased;
+            event = session.next_event() => match event {
+                Some(SessionEvent::IslandChanged(island)) => {
+                    neighbours.move_to(&island.island_id);
+                    send(socket, ToClient::IslandChanged(island)).await?;
+                }
+                Some(SessionEvent::Kicked) => {
+                    send(socket, ToClient::Kicked(KickedMessage::default())).await?;
+                    return Err(Ended::Replaced);
+                }
+                Some(SessionEvent::Evicted) => return Err(Ended::Evicted),
+                None => return Err(Ended::Clogged),
+            },
+            news = neighbours.next() => send(socket, news).await?,
+            packet = socket.receive() => match read(&packet?)? {
+                Some(FromClient::Heartbeat(heartbeat)) => pass_on(&mut session, &heartbeat),
+                Some(FromClient::ChallengeRequest(_) | FromClient::SignedChallenge(_)) => {
+                    return Err(Ended::Violation("this session is logged in".to_owned()));
+                }
+                // Of a later version.
+                None => {}
+            },
+        }
+    }
+}
+
+fn pass_on(session: &mut Session, heartbeat: &Heartbeat) {
+    let Some(position) = &heartbeat.position else { return };
+    let position = Position { x: position.x.into(), y: position.y.into(), z: position.z.into() };
+    // The region counts what it does not take; there is no message to say so in.
+    if let Err(error) = session.heartbeat(position, heartbeat.desired_room.as_deref()) {
+        tracing::debug!(address = %session.address(), "a heartbeat had no effect: {error}");
+    }
+}
+
+fn read(packet: &[u8]) -> Result<Option<FromClient>, Ended> {
+    let packet: Result<ClientPacket, _> = atoll_proto::decode(packet);
+    // The originals' words.
+    packet.map(|packet| packet.message).map_err(|_| Ended::Violation("Cannot decode ClientPacket".to_owned()))
+}
+
+async fn send(socket: &mut Socket, message: ToClient) -> Result<(), Ended> {
+    socket.send(ServerPacket { message: Some(message) }.encode_to_vec().into()).await
+}

@@ -1,0 +1,107 @@
+//! `BffAuthenticationService`: challenge, login, and why a session ended.
+
+use super::modules::AVAILABLE;
+use super::peer::Peer;
+use super::{Client, encoded};
+use crate::rpc::{Answer, CallError};
+use atoll_core::Address;
+use atoll_core::auth::{AuthError, Challenge};
+use atoll_core::region::{LoginError, Proof, Region};
+use atoll_proto::bff::{
+    DisconnectionMessage, DisconnectionReason, GetChallengeRequest, GetChallengeResponse, SignedChallenge,
+    WelcomePeerInformation,
+};
+use bytes::Bytes;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One port's way from nobody to a peer.
+#[derive(Clone)]
+pub(super) struct Authentication {
+    region: Region,
+    client: Client,
+    challenge: Challenge,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    refused: bool,
+    peer: Option<Peer>,
+}
+
+impl Authentication {
+    pub(super) fn new(region: Region, client: Client) -> Self {
+        let challenge = region.kernel_challenge();
+        Self { region, client, challenge, state: Arc::default() }
+    }
+
+    /// Who logged in on this port.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        self.state().peer.clone()
+    }
+
+    /// Whether a login failed in a way that ends the port.
+    pub(super) fn is_refused(&self) -> bool {
+        self.state().refused
+    }
+
+    /// Ends the session, if there is one.
+    pub(super) fn log_out(&self) {
+        self.state().peer = None;
+    }
+
+    /// The text to sign: one for each port, however often it is asked for. The address has to be one, but need not be
+    /// the one that signs.
+    pub(super) fn challenge(&self, request: &[u8]) -> Result<Answer, CallError> {
+        let request: GetChallengeRequest = atoll_proto::decode(request).map_err(|_| self.refuse())?;
+        // The original insists on a small x, though not on small digits.
+        let address = request.address.strip_prefix("0x").and_then(|_| request.address.parse::<Address>().ok());
+        let address = address.ok_or_else(|| self.refuse())?;
+        let already_connected = self.client.tells_already_connected && self.region.is_logged_in(address);
+        let challenge_to_sign = self.challenge.as_str().to_owned();
+        Ok(encoded(&GetChallengeResponse { challenge_to_sign, already_connected }).into())
+    }
+
+    /// Logs the port's client in. A session it had before is replaced without a word to it.
+    pub(super) async fn authenticate(self, request: Bytes) -> Result<Answer, CallError> {
+        let request: SignedChallenge = atoll_proto::decode(&request).map_err(|_| self.refuse())?;
+        let SignedChallenge { auth_chain_json } = request;
+        let proof = Proof::SignedChallenge { challenge: self.challenge.clone(), signer: None, auth_chain_json };
+        let session = self.region.login(proof, self.client.from, self.client.capabilities).await.map_err(|error| {
+            tracing::debug!("a login over the BFF failed: {error}");
+            match error {
+                // What is no chain raised JavaScript's own errors and left the port open.
+                LoginError::Unauthorized(AuthError::Malformed(_)) => failed(),
+                _ => self.refuse(),
+            }
+        })?;
+        let peer_id = session.address().to_string();
+        self.state().peer = Some(Peer::start(session));
+        let available_modules = AVAILABLE.map(str::to_owned).to_vec();
+        Ok(encoded(&WelcomePeerInformation { peer_id, available_modules }).into())
+    }
+
+    /// Answers once the address has logged in elsewhere.
+    pub(super) async fn disconnection_message(self) -> Result<Answer, CallError> {
+        let peer = self.peer().ok_or_else(|| CallError("no peer found".to_owned()))?;
+        // Waiting must not keep the session: its port and its socket do.
+        let kicked = peer.kicked();
+        drop(peer);
+        kicked.await;
+        Ok(encoded(&DisconnectionMessage { reason: DisconnectionReason::DrKicked.into() }).into())
+    }
+
+    /// The original's words for whatever was wrong; the port is closed after them.
+    fn refuse(&self) -> CallError {
+        self.state().refused = true;
+        failed()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failed() -> CallError {
+    CallError("Authentication failed".to_owned())
+}

@@ -1,0 +1,67 @@
+//! A kernel's WebSocket: frames in and out, and the end of a replaced session.
+
+use super::service::Ports;
+use super::{Client, FIRST_GENERATION};
+use crate::doorway::Arrival;
+use crate::rpc::{Connection, Output, PortIds};
+use crate::socket::{Ended, Socket};
+use atoll_core::limit::Spot;
+use axum::extract::ws::WebSocket;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// How long a client may be without a session: it signs with a key that it holds, so this is the time of some round trips.
+const LOGIN: Duration = Duration::from_secs(30);
+
+/// Serves one kernel until either side ends it.
+pub(super) async fn serve(socket: WebSocket, arrival: Arrival, ids: PortIds) {
+    let mut socket = Socket::new(socket, arrival.doorway.ending.clone());
+    let ended = match converse(&mut socket, arrival, ids).await {
+        Ok(never) => match never {},
+        Err(ended) => ended,
+    };
+    tracing::debug!("a BFF connection ended: {ended}");
+    socket.close(&ended).await;
+}
+
+async fn converse(socket: &mut Socket, arrival: Arrival, ids: PortIds) -> Result<std::convert::Infallible, Ended> {
+    let Arrival { doorway, from, spot, protocol } = arrival;
+    let client = Client::of(protocol.as_deref() == Some(FIRST_GENERATION), from);
+    let mut connection = Connection::new(Ports::new(doorway.region, client), ids);
+    let mut spot = Some(spot);
+    let mut deadline = Some(Instant::now() + LOGIN);
+    loop {
+        match (connection.service().has_session(), &spot) {
+            // From here on the session counts, and not the wait for it.
+            (true, Some(_)) => (spot, deadline) = (None, None),
+            (false, None) => {
+                spot = Some(doorway.waiting.enter(from).ok_or(Ended::Evicted)?);
+                deadline = Some(Instant::now() + LOGIN);
+            }
+            _ => {}
+        }
+        let session_over = connection.service().session_over();
+        tokio::select! {
+            biased;
+            output = connection.next_output() => match output {
+                Output::Frame(frame) => socket.send(frame).await?,
+                Output::Then(action) => action(),
+            },
+            frame = socket.receive() => {
+                connection.receive(&frame?).map_err(|violation| Ended::Violation(violation.to_string()))?;
+            }
+            ended = session_over => return Err(ended),
+            () = evicted(spot.as_ref()) => return Err(Ended::Evicted),
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                return Err(Ended::LoginTimeout);
+            }
+        }
+    }
+}
+
+async fn evicted(spot: Option<&Spot>) {
+    match spot {
+        Some(spot) => spot.evicted().await,
+        None => std::future::pending().await,
+    }
+}

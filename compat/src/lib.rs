@@ -1,0 +1,21 @@
+//! What existing Decentraland kernels and services speak, on Atoll's port.
+//!
+//! Each module is one door for one kind of client that was written against the original Comms V3 services. A door is
+//! handed a [`Region`](atoll_core::region::Region) and gives an axum router or a task; deleting a module breaks nothing
+//! but the line that mounts it.
+//!
+//! - [`bff`]: the WebSocket on which kernels of 2022 and 2023 log in.
+//! - [`archipelago_ws`]: the one of explorers since then.
+//! - [`rpc`]: the remote procedure calls that explorers speak, for any service.
+//!
+//! This crate is not for rules (they are `atoll-core`'s) and not for byte layouts (they are `atoll-proto`'s).
+
+#![forbid(unsafe_code)]
+
+pub mod archipelago_ws;
+pub mod bff;
+mod doorway;
+pub mod rpc;
+mod socket;
+
+pub use doorway::{ClientAddress, Doorway, OriginRule};
