@@ -3,10 +3,11 @@
 use crate::{ConnectError, Doors, Endpoint, Options, Target, Way};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// How long the edge is given to hear that the walkers left.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Which way in walkers take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,11 +67,11 @@ impl Sockets {
     }
 
     pub(super) async fn close(self) {
-        let farewell = Instant::now() + FAREWELL;
-        for socket in self.0.into_iter().flat_map(|(_, sockets)| sockets).flatten() {
-            // An edge that is gone does not answer; nobody waits longer for it.
-            let _ = timeout_at(farewell, socket.close()).await;
-        }
+        // All at once: while QUIC waits for stray packets, WebSockets still have their close to write.
+        let sockets = self.0.into_iter().flat_map(|(_, sockets)| sockets).flatten();
+        let closing: JoinSet<()> = sockets.map(|socket| async move { socket.close().await }).collect();
+        // An edge that is gone does not answer; nobody waits longer for it.
+        let _ = timeout(FAREWELL, closing.join_all()).await;
     }
 }
 

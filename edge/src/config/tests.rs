@@ -136,7 +136,20 @@ fn names_of_keys_are_unique_and_sections_stand_together() {
     let sections = KEYS.chunk_by(|one, other| section(one) == section(other)).map(|keys| section(&keys[0]));
     assert_eq!(
         sections.collect::<Vec<_>>(),
-        ["", "server", "quic", "http", "tls", "public", "session", "room", "archipelago", "limits", "shutdown"]
+        [
+            "",
+            "server",
+            "quic",
+            "http",
+            "tls",
+            "public",
+            "session",
+            "room",
+            "ethereum",
+            "archipelago",
+            "limits",
+            "shutdown"
+        ]
     );
 }
 
