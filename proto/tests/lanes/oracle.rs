@@ -13,7 +13,6 @@ pub(crate) struct Oracle {
     kept: BTreeMap<u64, Kept>,
     dropped: BTreeSet<u64>,
     pushed: u64,
-    spared: u64,
 }
 
 struct Kept {
@@ -24,7 +23,7 @@ struct Kept {
 
 impl Oracle {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { bounds, kept: BTreeMap::new(), dropped: BTreeSet::new(), pushed: 0, spared: 0 }
+        Self { bounds, kept: BTreeMap::new(), dropped: BTreeSet::new(), pushed: 0 }
     }
 
     pub(crate) fn push(&mut self, source: Source, now: Duration, size: usize) -> u64 {
@@ -71,11 +70,6 @@ impl Oracle {
         self.pushed
     }
 
-    /// How many were kept while one that came later was dropped.
-    pub(crate) fn spared(&self) -> u64 {
-        self.spared
-    }
-
     pub(crate) fn compare(&self, sender: &Outgoing<u64, Source>) {
         assert_eq!((sender.len(), sender.bytes()), (self.kept.len(), self.bytes()));
         assert_eq!(sender.last(), self.pushed);
@@ -104,6 +98,5 @@ impl Oracle {
     fn drop_one(&mut self, number: u64) {
         self.kept.remove(&number);
         self.dropped.insert(number);
-        self.spared += u64::from(self.kept.first_key_value().is_some_and(|(oldest, _)| *oldest < number));
     }
 }
