@@ -191,9 +191,9 @@ impl Edge {
             tracing::warn!("sessions left after {CLOSE:?} were dropped");
         }
         self.end_kernels.send_replace(true);
-        tokio::join!(self.quic.close(CLOSE), self.http.close(CLOSE));
-        // Each connection holds a receiver until its client has been told.
-        let _ = tokio::time::timeout(CLOSE, self.end_kernels.closed()).await;
+        // Each connection of a kernel holds a receiver until its client has been told.
+        let kernels = tokio::time::timeout(CLOSE, self.end_kernels.closed());
+        let ((), (), _) = tokio::join!(self.quic.close(CLOSE), self.http.close(CLOSE), kernels);
     }
 }
 
