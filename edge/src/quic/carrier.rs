@@ -161,8 +161,8 @@ impl QuicCarrier {
         match self.0.connection.close_reason()? {
             ConnectionError::ApplicationClosed(_) => Some(End::ByPeer),
             // The WebTransport library closes the connection itself when its CONNECT stream ends: after the client's
-            // close capsule, but also because the connection was lost a moment before, which this then hides.
-            ConnectionError::LocallyClosed if self.has_capsule() => Some(End::ByPeer),
+            // close capsule, but also because the connection ended a moment before, which this then hides.
+            ConnectionError::LocallyClosed if self.has_capsule() || self.was_closed() => Some(End::ByPeer),
             _ => Some(End::Lost),
         }
     }
@@ -170,6 +170,11 @@ impl QuicCarrier {
     /// Whether the client has sent a close capsule.
     fn has_capsule(&self) -> bool {
         matches!(self.0.session.close_reason(), Some(SessionError::WebTransportError(WebTransportError::Closed(..))))
+    }
+
+    /// Whether the client has closed the QUIC connection, whatever is said about its end since.
+    fn was_closed(&self) -> bool {
+        self.0.connection.stats().frame_rx.connection_close > 0
     }
 
     pub(crate) async fn close(&self, code: CloseCode, reason: &str) {
