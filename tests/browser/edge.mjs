@@ -10,13 +10,19 @@ import { createInterface } from "node:readline";
 const START_MS = 20_000;
 const STOP_MS = 10_000;
 
-/** Resolves when every door is open: `{ http, quic, sha256, stop }`. `stop` asserts a clean end within 10 s. */
-export async function startEdge() {
+/**
+ * Resolves when every door is open: `{ http, quic, sha256, stop }`. `stop` asserts a clean end within 10 s.
+ * `environment` has variables for it beyond this process's own.
+ */
+export async function startEdge(environment = {}) {
   const binary = process.env.ATOLL_BIN;
   assert.ok(binary, "ATOLL_BIN must name the edge's binary");
   const state = await mkdtemp(join(tmpdir(), "atoll-browser-edge-"));
   const options = ["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state-dir", state, "--ready-json"];
-  const child = spawn(binary, ["serve", ...options], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(binary, ["serve", ...options], {
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (log = (log + text).slice(-8_192)));
   const exit = once(child, "exit");

@@ -72,6 +72,12 @@ impl Authentication {
             match error {
                 // What is no chain raised JavaScript's own errors and left the port open.
                 LoginError::Unauthorized(AuthError::Malformed(_)) => failed(),
+                // The owner of a contract wallet did nothing wrong, and cannot know what is missing here.
+                LoginError::Unauthorized(missing @ AuthError::ContractWallet(_)) => {
+                    self.refuse_because(&missing.to_string())
+                }
+                // Which node, and what it said, is for the log.
+                LoginError::NoEthereumNode(_) => self.refuse_because("the Ethereum node could not be asked"),
                 _ => self.refuse(),
             }
         })?;
@@ -95,6 +101,12 @@ impl Authentication {
     fn refuse(&self) -> CallError {
         self.state().refused = true;
         failed()
+    }
+
+    /// The same, and what nobody could tell from the original's words.
+    fn refuse_because(&self, reason: &str) -> CallError {
+        let CallError(failed) = self.refuse();
+        CallError(format!("{failed}: {reason}"))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -1,7 +1,9 @@
 //! Contract wallets, asked by one Ethereum node over JSON-RPC.
 
 use super::{ServiceUrl, post};
+use atoll_core::Address;
 use atoll_core::auth::{ContractAnswer, ContractSignature, ContractWallets, NoEthereumNode};
+use atoll_proto::ethereum::keccak256;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -25,6 +27,9 @@ const MAX_QUESTIONS: usize = 64;
 /// `isValidSignature(bytes32,bytes)`: its selector, and what it answers when it is.
 const IS_VALID_SIGNATURE: &str = "1626ba7e";
 
+/// What nodes answer for a call that the contract reverted. Some of them say so in words only.
+const REVERTED: i64 = 3;
+
 /// Asks one node, and remembers what it said for a minute.
 #[derive(Debug, Clone)]
 pub struct Ethereum {
@@ -34,9 +39,12 @@ pub struct Ethereum {
 
 #[derive(Debug)]
 struct Shared {
-    answers: Mutex<HashMap<ContractSignature, (bool, Instant)>>,
+    answers: Mutex<HashMap<Question, (bool, Instant)>>,
     questions: Semaphore,
 }
+
+/// A signature shown to a contract, in a few bytes: the contract, and digests of text and signature.
+type Question = (Address, [u8; 32], [u8; 32]);
 
 impl Ethereum {
     /// Asks the node at this URL.
@@ -46,21 +54,28 @@ impl Ethereum {
     }
 
     async fn ask(&self, signature: ContractSignature) -> Result<bool, NoEthereumNode> {
-        if let Some(known) = self.shared.known(&signature) {
+        let question = question(&signature);
+        if let Some(known) = self.shared.known(&question) {
             return Ok(known);
         }
         let _question = self.shared.questions.try_acquire().map_err(|_| gone("too many questions at once"))?;
-        let asked = async {
-            for digest in signature.digests() {
-                if self.accepts(&signature, digest).await? {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        };
+        let asked = self.accepts_any(&signature);
         let valid = tokio::time::timeout(PATIENCE, asked).await.map_err(|_| gone("no answer within 700 ms"))??;
-        self.shared.remember(signature, valid);
+        self.shared.remember(question, valid);
         Ok(valid)
+    }
+
+    /// A digest that the node could not be asked about does not keep the contract from accepting the other one.
+    async fn accepts_any(&self, signature: &ContractSignature) -> Result<bool, NoEthereumNode> {
+        let mut answer = Ok(false);
+        for digest in signature.digests() {
+            match self.accepts(signature, digest).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) => answer = Err(error),
+            }
+        }
+        answer
     }
 
     async fn accepts(&self, signature: &ContractSignature, digest: [u8; 32]) -> Result<bool, NoEthereumNode> {
@@ -68,9 +83,13 @@ impl Ethereum {
         let question = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [call, "latest"] });
         let answer = post(&self.node, &question).await.map_err(|error| gone(&error.to_string()))?;
         match (&answer["result"], &answer["error"]) {
+            // An address without a contract gives an empty result.
             (Value::String(result), _) => Ok(says_yes(result)),
-            // A contract that reverts says no. So does an address without a contract, with an empty result.
-            (_, Value::Object(_)) => Ok(false),
+            (_, error) if is_revert(error) => Ok(false),
+            // Overloaded, out of its quota, behind the chain: that says nothing about the signature.
+            (_, Value::Object(error)) => {
+                Err(gone(&format!("it answers {}", error.get("message").unwrap_or(&Value::Null))))
+            }
             _ => Err(gone("an answer that is no answer")),
         }
     }
@@ -84,25 +103,36 @@ impl ContractWallets for Ethereum {
 }
 
 impl Shared {
-    fn known(&self, signature: &ContractSignature) -> Option<bool> {
+    fn known(&self, question: &Question) -> Option<bool> {
         let answers = self.lock();
-        let (valid, since) = answers.get(signature)?;
+        let (valid, since) = answers.get(question)?;
         (since.elapsed() < FRESH).then_some(*valid)
     }
 
-    fn remember(&self, signature: ContractSignature, valid: bool) {
+    fn remember(&self, question: Question, valid: bool) {
         let mut answers = self.lock();
         if answers.len() >= MAX_ANSWERS {
             answers.retain(|_, (_, since)| since.elapsed() < FRESH);
         }
         if answers.len() < MAX_ANSWERS {
-            answers.insert(signature, (valid, Instant::now()));
+            answers.insert(question, (valid, Instant::now()));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ContractSignature, (bool, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Question, (bool, Instant)>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn question(ContractSignature { contract, text, signature }: &ContractSignature) -> Question {
+    (*contract, keccak256(text.as_bytes()), keccak256(signature))
+}
+
+/// Whether an error of JSON-RPC is a contract's no, and not a node's. Code and words differ from node to node; what the
+/// virtual machine gave up for another reason is a no, too.
+fn is_revert(error: &Value) -> bool {
+    let says = |text: &str| error["message"].as_str().is_some_and(|message| message.to_lowercase().contains(text));
+    error["code"] == REVERTED || ["revert", "vm exception", "vm execution", "invalid opcode"].into_iter().any(says)
 }
 
 /// The call in the contract ABI: selector, digest, where the signature begins, its length, and the signature in words.
@@ -153,6 +183,28 @@ mod tests {
         assert_eq!(words[1], format!("{:064x}", 64).as_bytes());
         assert_eq!(words[2], format!("{:064x}", 33).as_bytes());
         assert_eq!(words[4], format!("cd{}", "00".repeat(31)).as_bytes());
+    }
+
+    #[test]
+    fn a_contract_that_reverts_is_told_from_a_node_in_trouble() {
+        for error in [
+            json!({ "code": 3, "message": "execution reverted: no" }),
+            json!({ "code": -32000, "message": "VM Exception while processing transaction: revert" }),
+            json!({ "code": -32015, "message": "VM execution error.", "data": "Reverted 0x" }),
+            json!({ "code": -32000, "message": "invalid opcode: INVALID" }),
+        ] {
+            assert!(is_revert(&error), "{error}");
+        }
+        for error in [
+            json!({ "code": -32005, "message": "daily request count exceeded" }),
+            json!({ "code": -32603, "message": "Internal error" }),
+            json!({ "code": -32000, "message": "header not found" }),
+            json!({ "code": "3" }),
+            json!("revert"),
+            Value::Null,
+        ] {
+            assert!(!is_revert(&error), "{error}");
+        }
     }
 
     #[test]
