@@ -2,7 +2,6 @@
 
 use super::challenge::ServerName;
 use super::json::RawField;
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 use std::fmt;
@@ -97,23 +96,49 @@ impl SignedFetch {
     /// # Errors
     /// [`SignedFetchError`], except [`SignedFetchError::Used`].
     pub fn check(&self, server: &ServerName, now: u64) -> Result<(), SignedFetchError> {
+        match self.check_unbound(server, now)? {
+            true => Ok(()),
+            false => Err(SignedFetchError::NoServer),
+        }
+    }
+
+    /// The same for a request that need not name a server, as those of existing kernels do not; it tells whether it does.
+    /// Whoever sees a request without one can show it to another server within its time.
+    ///
+    /// # Errors
+    /// [`SignedFetchError`], except [`SignedFetchError::Used`].
+    pub fn check_unbound(&self, server: &ServerName, now: u64) -> Result<bool, SignedFetchError> {
         check_time(self.timestamp_ms, now)?;
         if self.metadata.len() > MAX_METADATA_BYTES {
             return Err(SignedFetchError::MetadataTooLong(self.metadata.len()));
         }
-        let named: NamedServers = serde_json::from_str(&self.metadata).map_err(json_error)?;
+        let Named { in_any_case, exactly } = self.named(SERVER)?;
         // Whoever sees a signed request can change the case of its metadata without breaking the signature. So the
         // answer must be the same for every case, or a refusal: a request signed with {"server": "a", "SERVER": "b"}
         // for `a` could otherwise be shown to `b` as {"SERVER": "a", "server": "b"}. Names of servers are lower-case,
         // and escapes keep their meaning when their digits change case.
-        if named.in_any_case > 1 {
+        if in_any_case > 1 {
             return Err(SignedFetchError::SeveralServers);
         }
-        match named.exactly {
+        match exactly {
+            None if in_any_case == 0 => Ok(false),
             None => Err(SignedFetchError::NoServer),
-            Some(RawField::Text(name)) if name == server.as_str() => Ok(()),
+            Some(RawField::Text(name)) if name == server.as_str() => Ok(true),
             Some(_) => Err(SignedFetchError::OtherServer),
         }
+    }
+
+    /// Whether `key` of the metadata is the text `value`. Both are to be in lower case, and the metadata is to have no other
+    /// key that differs from `key` in case only: the signature says nothing about case.
+    pub fn says(&self, key: &str, value: &str) -> bool {
+        let said = self.named(key).ok().filter(|named| named.in_any_case == 1).and_then(|named| named.exactly);
+        matches!(said, Some(RawField::Text(text)) if text == value)
+    }
+
+    fn named(&self, key: &str) -> Result<Named, SignedFetchError> {
+        let mut metadata = serde_json::Deserializer::from_str(&self.metadata);
+        let named = metadata.deserialize_map(Keys(key)).and_then(|named| metadata.end().map(|()| named));
+        named.map_err(json_error)
     }
 }
 
@@ -135,34 +160,29 @@ fn json_error(error: serde_json::Error) -> SignedFetchError {
     }
 }
 
-/// The keys of an object that name a server.
-struct NamedServers {
-    /// How many keys are `server` in any case. No letter beyond ASCII becomes one of these in lower case.
+/// What an object says under a key.
+struct Named {
+    /// How many of its keys are this one in any case.
     in_any_case: usize,
     /// The value of the key spelled exactly so.
     exactly: Option<RawField>,
 }
 
-impl<'de> Deserialize<'de> for NamedServers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MetadataVisitor)
-    }
-}
+/// Looks for a key, in lower case, of an object.
+struct Keys<'a>(&'a str);
 
-struct MetadataVisitor;
-
-impl<'de> Visitor<'de> for MetadataVisitor {
-    type Value = NamedServers;
+impl<'de> Visitor<'de> for Keys<'_> {
+    type Value = Named;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<NamedServers, A::Error> {
-        let mut named = NamedServers { in_any_case: 0, exactly: None };
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Named, A::Error> {
+        let mut named = Named { in_any_case: 0, exactly: None };
         while let Some(key) = entries.next_key::<String>()? {
-            named.in_any_case += usize::from(key.eq_ignore_ascii_case(SERVER));
-            if key == SERVER {
+            named.in_any_case += usize::from(key.to_lowercase() == self.0);
+            if key == self.0 {
                 named.exactly = Some(entries.next_value()?);
             } else {
                 entries.next_value::<IgnoredAny>()?;

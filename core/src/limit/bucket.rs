@@ -37,6 +37,11 @@ impl Bucket {
         self.paid = paid;
         Ok(())
     }
+
+    /// Whether it is as good as a new one at the time `now`.
+    pub fn is_full(&self, now: Duration) -> bool {
+        self.paid <= now
+    }
 }
 
 /// How long `amount` tokens take to flow in. Rounded down, so that a burst taken one by one fits.
@@ -74,6 +79,15 @@ mod tests {
         bucket.take(NOW + Duration::from_millis(500), 500).unwrap();
         assert_eq!(bucket.take(NOW, 2001), Err(Duration::MAX));
         assert_eq!(Bucket::new(0, 0).take(NOW, 1), Ok(()));
+    }
+
+    #[test]
+    fn it_is_full_before_it_is_used_and_after_its_pause() {
+        let mut bucket = Bucket::new(2, 10);
+        assert!(bucket.is_full(Duration::ZERO) && bucket.is_full(NOW));
+        bucket.take(NOW, 4).unwrap();
+        assert!(!bucket.is_full(NOW) && !bucket.is_full(NOW + Duration::from_millis(1999)));
+        assert!(bucket.is_full(NOW + Duration::from_secs(2)));
     }
 
     proptest! {

@@ -2,6 +2,8 @@
 
 mod bucket;
 mod crowd;
+mod throttle;
 
 pub use bucket::Bucket;
 pub use crowd::{AmongEquals, Crowd, Spot};
+pub use throttle::Throttle;

@@ -12,6 +12,11 @@ pub const OFFLINE: &str = "offline:offline";
 pub trait ConnectionStrings: Debug + Send + Sync + 'static {
     /// Where the session of `address` finds the room of `island`; [`OFFLINE`] when there is no way that its client can use.
     fn write(&self, island: &str, address: Address, client: Capabilities) -> String;
+
+    /// Whether such a client is told of its islands at all. Who was sent to a room of its own would leave it for them.
+    fn tells_of_islands(&self, _client: Capabilities) -> bool {
+        true
+    }
 }
 
 /// `quic:<island>` for clients that have datagrams on their session's connection, [`OFFLINE`] for others.

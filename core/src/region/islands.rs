@@ -37,7 +37,8 @@ impl Region {
         let ours = message.header(ATOLL_HEADER).is_some();
         let room = RoomId::new(&island.island_id);
         self.inner.registry.move_to(address, room, |client| {
-            SessionEvent::IslandChanged(self.with_connection_string(island, ours, address, client))
+            let told = !ours || self.inner.settings.connection_strings.tells_of_islands(client);
+            told.then(|| SessionEvent::IslandChanged(self.with_connection_string(island, ours, address, client)))
         });
     }
 

@@ -45,6 +45,20 @@ pub enum Proof {
     },
 }
 
+/// What says who somebody is.
+pub(super) enum Shown {
+    /// Logs in.
+    Proof(Proof),
+    /// A request that is no login and need not name this server, and the auth chain that signs it as JSON text.
+    Request(SignedFetch, String),
+}
+
+impl From<Proof> for Shown {
+    fn from(proof: Proof) -> Self {
+        Self::Proof(proof)
+    }
+}
+
 /// Why a login failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
@@ -139,13 +153,14 @@ impl Verifier {
         }
     }
 
-    /// The address that a proof proves. Two signatures take about 100 us, long enough to hold up datagrams on an I/O
+    /// The address that is proven. Two signatures take about 100 us, long enough to hold up datagrams on an I/O
     /// thread: the work is done on threads for blocking work.
-    pub(super) async fn verify(&self, proof: Proof) -> Result<Address, LoginError> {
+    pub(super) async fn verify(&self, shown: impl Into<Shown>) -> Result<Address, LoginError> {
+        let shown = shown.into();
         let rules = Arc::clone(&self.rules);
         let asks = self.contracts.is_some();
         let checked = in_lane(&self.usual, move || {
-            let claim = rules.read(proof)?;
+            let claim = rules.read(shown)?;
             if claim.chain.len() > USUAL_LINKS {
                 return Ok(Checked::TooLong(claim));
             }
@@ -186,15 +201,19 @@ async fn in_lane<T: Send + 'static>(
 }
 
 impl Rules {
-    fn read(&self, proof: Proof) -> Result<Claim, LoginError> {
-        let (expected, signed, signer, auth_chain_json) = match proof {
-            Proof::SignedChallenge { challenge, signer, auth_chain_json } => {
+    fn read(&self, shown: Shown) -> Result<Claim, LoginError> {
+        let (expected, signed, signer, auth_chain_json) = match shown {
+            Shown::Proof(Proof::SignedChallenge { challenge, signer, auth_chain_json }) => {
                 (challenge.as_str().to_owned(), None, signer, auth_chain_json)
             }
-            Proof::SignedFetch { method, path, auth_chain_json, timestamp_ms, metadata } => {
+            Shown::Proof(Proof::SignedFetch { method, path, auth_chain_json, timestamp_ms, metadata }) => {
                 let request = SignedFetch { method, path, timestamp_ms, metadata };
                 request.check(&self.server, self.host.unix_millis())?;
                 (request.payload(), Some(timestamp_ms), None, auth_chain_json)
+            }
+            Shown::Request(request, auth_chain_json) => {
+                request.check_unbound(&self.server, self.host.unix_millis())?;
+                (request.payload(), Some(request.timestamp_ms), None, auth_chain_json)
             }
         };
         let chain = AuthChain::parse(&auth_chain_json).map_err(AuthError::from)?;

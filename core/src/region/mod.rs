@@ -38,13 +38,13 @@ pub use topics::{
 
 use crate::Host;
 use crate::archipelago::service::{Service, ServiceSettings};
-use crate::auth::{Challenge, ContractWallets, ServerName};
+use crate::auth::{Challenge, ContractWallets, ServerName, SignedFetch};
 use crate::bus::{Bus, Message, Subject};
 use crate::census::{self, Census};
 use crate::room::{Link, RoomId, Sender};
 use atoll_proto::Address;
 use bytes::Bytes;
-use login::Verifier;
+use login::{Shown, Verifier};
 use registry::Registry;
 use shard::Shard;
 use status::Counters;
@@ -174,6 +174,14 @@ impl Region {
         let session = Session::open(&self.inner, address, from, capabilities).ok_or(LoginError::Full)?;
         self.inner.counters.logins.add(1);
         Ok(session)
+    }
+
+    /// Who signed a request with `auth_chain_json`. It opens no session and need not name this server; it works once.
+    ///
+    /// # Errors
+    /// [`LoginError`]; a request that held is used up, and no other is.
+    pub async fn identify(&self, request: SignedFetch, auth_chain_json: String) -> Result<Address, LoginError> {
+        self.inner.verifier.verify(Shown::Request(request, auth_chain_json)).await
     }
 
     /// The right of a session to a seat in the room of its island: `None` while archipelago has put it into none.

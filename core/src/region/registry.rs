@@ -84,14 +84,20 @@ impl Registry {
         sessions.by_address.get(&address).filter(|entry| entry.id == id)?.island.clone()
     }
 
-    /// Puts the session of `address` into an island and tells it what `event` makes of its capabilities. A session that
-    /// does not read its events ends.
-    pub(super) fn move_to(&self, address: Address, room: RoomId, event: impl FnOnce(Capabilities) -> SessionEvent) {
+    /// Puts the session of `address` into an island and tells it what `event` makes of its capabilities, if anything. A
+    /// session that does not read its events ends.
+    pub(super) fn move_to(
+        &self,
+        address: Address,
+        room: RoomId,
+        event: impl FnOnce(Capabilities) -> Option<SessionEvent>,
+    ) {
         let mut sessions = self.lock();
         let Some(entry) = sessions.by_address.get_mut(&address) else { return };
         let generation = entry.island.as_ref().map_or(0, |(_, generation)| generation + 1);
         entry.island = Some((room, generation));
-        if entry.events.try_send(event(entry.capabilities)).is_err() {
+        let Some(event) = event(entry.capabilities) else { return };
+        if entry.events.try_send(event).is_err() {
             // The receiver sees the end of its queue once this, its only sender, is gone.
             let (closed, _) = mpsc::channel(1);
             entry.events = closed;

@@ -119,6 +119,39 @@ fn a_request_for_another_server_is_not_one_for_this_in_another_case() {
 }
 
 #[test]
+fn kernels_name_no_server_but_never_another() {
+    let check = |metadata: &str| fetch(metadata).check_unbound(&"eu-1".parse().unwrap(), NOW);
+    assert_eq!(check("{}"), Ok(false));
+    assert_eq!(check(r#"{"intent":"x","signer":"server"}"#), Ok(false));
+    assert_eq!(check(r#"{"server":"eu-1"}"#), Ok(true));
+    assert_eq!(check(r#"{"server":"eu-2"}"#), Err(SignedFetchError::OtherServer));
+    assert_eq!(check(r#"{"Server":"eu-1"}"#), Err(SignedFetchError::NoServer));
+    assert_eq!(check(r#"{"Server":"eu-1","server":"eu-1"}"#), Err(SignedFetchError::SeveralServers));
+    assert!(matches!(check("[]"), Err(SignedFetchError::MetadataNotAnObject)));
+    let old = SignedFetch { timestamp_ms: NOW - SIGNED_FETCH_WINDOW_MS - 1, ..fetch("{}") };
+    assert!(matches!(old.check_unbound(&"eu-1".parse().unwrap(), NOW), Err(SignedFetchError::TooOld { .. })));
+}
+
+#[test]
+fn what_metadata_says_does_not_depend_on_its_case() {
+    let says = |metadata: &str| fetch(metadata).says("intent", "dcl:join");
+    assert!(says(r#"{"a":1,"intent":"dcl:join","b":{"intent":"x"}}"#));
+    for metadata in [
+        "",
+        "{}",
+        r#"{"intent":"dcl:leave"}"#,
+        r#"{"intent":"DCL:join"}"#,
+        r#"{"Intent":"dcl:join"}"#,
+        r#"{"intent":["dcl:join"]}"#,
+        r#"{"intent":"dcl:leave","intent":"dcl:join"}"#,
+        r#"{"INTENT":"dcl:leave","intent":"dcl:join"}"#,
+        r#"{"İntent":"x","intent":"dcl:join"} "x""#,
+    ] {
+        assert!(!says(metadata), "{metadata}");
+    }
+}
+
+#[test]
 fn other_texts_are_no_metadata() {
     for metadata in
         ["", "server", "{", r#"{"server":"eu-1"} {}"#, r#"{"server":"eu-1",}"#, "{'server':'eu-1'}", "\u{feff}{}"]

@@ -7,7 +7,7 @@
 mod place;
 mod ranks;
 
-use place::Origin;
+pub(super) use place::Origin;
 use ranks::Ranks;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -10,15 +10,15 @@ const NETWORK: u32 = 48;
 
 /// Where somebody comes from, as a crowd sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(in crate::limit) struct Origin {
     /// An IPv4 address, or the first 64 bits of an IPv6 address.
-    pub(super) place: IpAddr,
+    pub(in crate::limit) place: IpAddr,
     /// The same IPv4 address, or the first 48 bits.
-    pub(super) network: IpAddr,
+    pub(in crate::limit) network: IpAddr,
 }
 
 impl Origin {
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub(in crate::limit) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) => Self { place: first_bits(address, PLACE), network: first_bits(address, NETWORK) },
             address => Self { place: address, network: address },

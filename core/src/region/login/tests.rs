@@ -235,3 +235,23 @@ async fn long_chains_wait_for_each_other_only() {
     assert_eq!((first.unwrap(), second.unwrap()), (Key::of(1).address(), Key::of(1).address()));
     assert_eq!((verifier.usual.available_permits(), verifier.long.available_permits()), (4, 1));
 }
+
+#[tokio::test]
+async fn a_request_that_names_no_server_is_identified_once_and_logs_nobody_in() {
+    let verifier = verifier();
+    let metadata = r#"{"intent":"dcl:Explorer"}"#;
+    let request = || SignedFetch {
+        method: "connect".to_owned(),
+        path: "/atoll".to_owned(),
+        timestamp_ms: NOW,
+        metadata: metadata.to_owned(),
+    };
+    let chain = Value::Array(links(0x11, &payload("/atoll", NOW, metadata))).to_string();
+    let other = SignedFetch { path: "/other".to_owned(), ..request() };
+    let refused = verifier.verify(Shown::Request(other, chain.clone())).await;
+    assert!(matches!(refused, Err(LoginError::Unauthorized(AuthError::OtherAuthority))), "{refused:?}");
+    let refused = verifier.verify(signed(0x11, NOW, metadata)).await;
+    assert!(matches!(refused, Err(LoginError::SignedFetch(SignedFetchError::NoServer))), "{refused:?}");
+    assert_eq!(verifier.verify(Shown::Request(request(), chain.clone())).await.unwrap(), Key::of(0x11).address());
+    assert!(is_used(&verifier.verify(Shown::Request(request(), chain)).await));
+}

@@ -116,7 +116,7 @@ fn session_from(region: &Region, number: u8, place: u8) -> Option<Session> {
 
 fn move_to(region: &Region, number: u8, island: &str) {
     let message = IslandChangedMessage { island_id: island.to_owned(), ..Default::default() };
-    region.inner.registry.move_to(address(number), RoomId::new(island), |_| SessionEvent::IslandChanged(message));
+    region.inner.registry.move_to(address(number), RoomId::new(island), |_| Some(SessionEvent::IslandChanged(message)));
 }
 
 async fn seat(region: &Region, session: &Session) -> (Seat, Ear) {

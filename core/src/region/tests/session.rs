@@ -53,6 +53,10 @@ impl ConnectionStrings for Elsewhere {
     fn write(&self, island: &str, address: Address, client: Capabilities) -> String {
         format!("elsewhere:{island}:{address}:{}", client.includes(Transport::Quic))
     }
+
+    fn tells_of_islands(&self, client: Capabilities) -> bool {
+        !client.includes(Transport::Livekit)
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,6 +75,22 @@ async fn connection_strings_are_written_as_the_edge_likes() {
         let Some(SessionEvent::IslandChanged(told)) = session.next_event().await else { panic!("no island") };
         assert_eq!(told.conn_str, written);
     }
+    // Who is not told of its islands stands in them all the same, and hears of a foreign archipelago's.
+    let livekit = Capabilities::NONE.with(Transport::Livekit);
+    let mut silent = Session::open(&region.inner, address(2), [192, 0, 2, 2].into(), livekit).unwrap();
+    let subject = Subject::new(&format!("client-proto.{}.island_changed", silent.address())).unwrap();
+    for (id, ours) in [("I1", true), ("I2", false)] {
+        let island = IslandChangedMessage { island_id: id.to_owned(), ..Default::default() };
+        let mut message = Message::new(subject.clone(), island.encode_to_vec());
+        message.headers.extend(ours.then(|| (ATOLL_HEADER.to_owned(), "1".to_owned())));
+        bus.publish(message).unwrap();
+        let room = || async { region.grant(&silent).filter(|grant| grant.room == RoomId::new(id)) };
+        while room().await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let Some(SessionEvent::IslandChanged(told)) = silent.next_event().await else { panic!("no island") };
+    assert_eq!(told.island_id, "I2");
     assert_eq!(NativeOnly.write("I1", address(1), Capabilities::NONE.with(Transport::Quic)), "quic:I1");
     assert_eq!(NativeOnly.write("I1", address(1), Capabilities::NONE), OFFLINE);
 }
