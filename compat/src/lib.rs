@@ -6,6 +6,7 @@
 //!
 //! - [`bff`]: the WebSocket on which kernels of 2022 and 2023 log in.
 //! - [`archipelago_ws`]: the one of explorers since then.
+//! - [`signed_login`]: where explorers ask for the connection string of a room that is everybody's.
 //! - [`rpc`]: the remote procedure calls that explorers speak, for any service.
 //!
 //! This crate is not for rules (they are `atoll-core`'s) and not for byte layouts (they are `atoll-proto`'s).
@@ -15,7 +16,10 @@
 pub mod archipelago_ws;
 pub mod bff;
 mod doorway;
+mod fixed_adapter;
 pub mod rpc;
+pub mod signed_login;
 mod socket;
 
 pub use doorway::{ClientAddress, Doorway, OriginRule};
+pub use fixed_adapter::{FixedAdapter, FixedAdapterError};

@@ -1,0 +1,109 @@
+//! `signed-login`: where explorers ask, with a signed request (ADR-44), for the connection string of a realm that has one room
+//! for everybody. `POST /signed-login`, `POST /comms/signed-login`.
+//!
+//! The answer is `{"fixedAdapter": "<connection string>"}`, or `{"message": "<why not>"}` with a status that says whose fault it
+//! is: 400 for a request that cannot be read, 401 for one that proves nothing, 403 for one that is signed for something else,
+//! 431 for one that is too large, 503 when it cannot be judged now. The signature names the path and the moment, not the host:
+//! who sees a request can show it to another server for a minute. This one takes it once.
+
+mod request;
+
+use crate::doorway::{ClientAddress, Doorway};
+use crate::fixed_adapter::FixedAdapter;
+use atoll_core::region::{LoginError, OFFLINE};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use request::{Refusal, read};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Where it is asked.
+pub const PATHS: [&str; 2] = ["/signed-login", "/comms/signed-login"];
+
+#[derive(Clone)]
+struct Door {
+    doorway: Doorway,
+    /// What is handed out.
+    adapter: Arc<str>,
+}
+
+/// The door's routes, which hand out `adapter`. Each request must carry a [`ClientAddress`] among its extensions.
+///
+/// Who follows a `signed-login:` to here must not be sent on to another one: then, and without an adapter, it is `offline:offline`.
+pub fn routes(doorway: Doorway, adapter: Option<&FixedAdapter>) -> Router {
+    let adapter = adapter.filter(|adapter| !adapter.is_signed_login()).map_or(OFFLINE, FixedAdapter::as_str);
+    let door = Door { doorway, adapter: adapter.into() };
+    let asked = || post(hand_out).fallback(wrong_method);
+    PATHS.into_iter().fold(Router::new(), |routes, path| routes.route(path, asked())).with_state(door)
+}
+
+async fn hand_out(
+    State(Door { doorway, adapter }): State<Door>,
+    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    if !(doorway.allows_origin)(origin) {
+        return refused(StatusCode::FORBIDDEN, "pages of this origin may not open sessions here");
+    }
+    let (request, auth_chain_json) = match read(uri.path(), &headers) {
+        Ok(read) => read,
+        Err(refusal) => return refusal.into_response(),
+    };
+    // Whoever waits to be judged is among those who have not logged in.
+    let Some(spot) = doorway.waiting.enter(from) else {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, "too many wait to log in");
+    };
+    let identified = tokio::select! {
+        identified = doorway.region.identify(request, auth_chain_json) => identified,
+        () = spot.evicted() => return refused(StatusCode::SERVICE_UNAVAILABLE, "too many wait to log in"),
+    };
+    match identified {
+        Ok(address) => {
+            tracing::debug!(%address, "an adapter was handed out");
+            Json(json!({ "fixedAdapter": &*adapter })).into_response()
+        }
+        Err(error) => {
+            tracing::debug!("a signed login was refused: {error}");
+            refused(status(&error), &words(&error))
+        }
+    }
+}
+
+async fn wrong_method() -> Response {
+    let answer = refused(StatusCode::METHOD_NOT_ALLOWED, "this is asked by POST");
+    ([(header::ALLOW, "POST")], answer).into_response()
+}
+
+fn refused(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        refused(self.status(), &self.to_string())
+    }
+}
+
+fn status(error: &LoginError) -> StatusCode {
+    match error {
+        LoginError::Unauthorized(_) | LoginError::OtherSigner | LoginError::SignedFetch(_) => StatusCode::UNAUTHORIZED,
+        LoginError::TooManyContracts => StatusCode::UNAUTHORIZED,
+        LoginError::NoEthereumNode(_) | LoginError::Busy | LoginError::Full | LoginError::Ending => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        LoginError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn words(error: &LoginError) -> String {
+    match error {
+        // Which node, and what it said, is for the log.
+        LoginError::NoEthereumNode(_) => "the Ethereum node could not be asked".to_owned(),
+        error => error.to_string(),
+    }
+}
