@@ -1,8 +1,11 @@
 //! Where a realm with one room for everybody sends its kernels.
 
+use atoll_core::Address;
+use atoll_core::region::{Capabilities, ConnectionStrings, Transport};
 use axum::http::Uri;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The longest connection string taken, in bytes. With a token they have some hundreds.
 const MAX_LENGTH: usize = 2048;
@@ -18,6 +21,21 @@ pub struct FixedAdapter(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a fixed adapter is a connection string such as `livekit:<url>`, `ws-room:<url>` or `signed-login:<url>`")]
 pub struct FixedAdapterError;
+
+/// The connection strings of a realm where all kernels are in one room: native clients hear of their islands as before, and
+/// kernels of none, for they would leave the room for them.
+#[derive(Debug, Clone)]
+pub struct FixedRoom(pub Arc<dyn ConnectionStrings>);
+
+impl ConnectionStrings for FixedRoom {
+    fn write(&self, island: &str, address: Address, client: Capabilities) -> String {
+        self.0.write(island, address, client)
+    }
+
+    fn tells_of_islands(&self, client: Capabilities) -> bool {
+        client.includes(Transport::Quic) && self.0.tells_of_islands(client)
+    }
+}
 
 impl FixedAdapter {
     /// The connection string.

@@ -22,4 +22,4 @@ pub mod signed_login;
 mod socket;
 
 pub use doorway::{ClientAddress, Doorway, OriginRule};
-pub use fixed_adapter::{FixedAdapter, FixedAdapterError};
+pub use fixed_adapter::{FixedAdapter, FixedAdapterError, FixedRoom};

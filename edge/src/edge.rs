@@ -1,20 +1,20 @@
 //! One edge: a region and its doors.
 
 use crate::certificate::{Shown, look_after};
-use crate::config::{AllowedOrigins, Network, Public};
+use crate::config::{AllowedOrigins, EthereumNetwork, Network, Public};
 use crate::host::SystemHost;
 use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
 use crate::native::{self, Door};
-use crate::outbound::{Ethereum, ServiceUrl};
+use crate::outbound::{Catalyst, CatalystUrls, Ethereum, Scenes, ServiceUrl};
 use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
 use crate::ws;
 use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, Source, stored_secret};
-use atoll_compat::{Doorway, archipelago_ws, bff};
+use atoll_compat::{Doorway, FixedAdapter, FixedRoom, archipelago_ws, bff, signed_login};
 use atoll_core::Host;
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::auth::{ContractWallets, ServerName};
 use atoll_core::bus::LocalBus;
-use atoll_core::region::{NativeOnly, Region, Settings};
+use atoll_core::region::{ConnectionStrings, NativeOnly, Region, Settings};
 use axum::Router;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -62,8 +62,18 @@ pub struct Options {
     pub pre_auth: usize,
     /// Most connections of one address that have not logged in yet.
     pub pre_auth_per_ip: usize,
+    /// HTTP requests a second of one address.
+    pub http_rate: u32,
+    /// HTTP requests of one address at once.
+    pub http_burst: u32,
     /// The Ethereum node that is asked about contract wallets.
     pub ethereum: Option<ServiceUrl>,
+    /// The Ethereum network that `/about` names.
+    pub ethereum_network: Option<EthereumNetwork>,
+    /// The realm's servers of content and lambdas.
+    pub catalyst: CatalystUrls,
+    /// The one room of all kernels; they go by islands when `None`.
+    pub fixed_adapter: Option<FixedAdapter>,
     /// Whether the public lists name peers.
     pub public_peers: bool,
     /// How long clients have between being told that the edge ends and the end.
@@ -132,6 +142,8 @@ impl Edge {
             server_name: options.server_name,
             addresses,
             heartbeat_interval: region.settings().heartbeat_interval,
+            fixed_adapter: options.fixed_adapter.clone(),
+            network: options.ethereum_network,
         };
         let (end_kernels, ending) = watch::channel(false);
         let origins = options.allowed_origins.clone();
@@ -147,8 +159,13 @@ impl Edge {
             native: door.clone(),
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
-            doors: ws::routes(door.clone()).merge(compat(doorway)),
+            doors: ws::routes(door.clone()).merge(compat(doorway.clone())),
+            dear: signed_login::routes(doorway, options.fixed_adapter.as_ref()),
+            rate: options.http_rate,
+            burst: options.http_burst,
             public_peers: options.public_peers,
+            scenes: Scenes::new(options.catalyst.content.clone()),
+            catalyst: Catalyst::watch(options.catalyst),
         };
         let http = HttpDoor::open(http_socket, http)?;
         let keeping = tokio::spawn(look_after(keeper, certificate.clone()));
@@ -245,10 +262,18 @@ fn settings(options: &Options) -> Settings {
         heartbeat_interval: Duration::from_secs(1),
         archipelago: Some(options.archipelago.clone()),
         tick: options.room_tick,
-        connection_strings: Arc::new(NativeOnly),
+        connection_strings: connection_strings(options),
         contract_wallets: options
             .ethereum
             .clone()
             .map(|node| Arc::new(Ethereum::new(node)) as Arc<dyn ContractWallets>),
+    }
+}
+
+fn connection_strings(options: &Options) -> Arc<dyn ConnectionStrings> {
+    let by_island = Arc::new(NativeOnly);
+    match options.fixed_adapter {
+        Some(_) => Arc::new(FixedRoom(by_island)),
+        None => by_island,
     }
 }

@@ -10,6 +10,7 @@ mod request;
 
 use crate::doorway::{ClientAddress, Doorway};
 use crate::fixed_adapter::FixedAdapter;
+use atoll_core::auth::AuthError;
 use atoll_core::region::{LoginError, OFFLINE};
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -91,6 +92,7 @@ impl IntoResponse for Refusal {
 
 fn status(error: &LoginError) -> StatusCode {
     match error {
+        LoginError::Unauthorized(AuthError::Malformed(_)) => StatusCode::BAD_REQUEST,
         LoginError::Unauthorized(_) | LoginError::OtherSigner | LoginError::SignedFetch(_) => StatusCode::UNAUTHORIZED,
         LoginError::TooManyContracts => StatusCode::UNAUTHORIZED,
         LoginError::NoEthereumNode(_) | LoginError::Busy | LoginError::Full | LoginError::Ending => {

@@ -6,6 +6,9 @@ use axum::http::{HeaderMap, StatusCode};
 /// `x-identity-auth-chain-<n>` has link n of the auth chain as JSON.
 const LINK: &str = "x-identity-auth-chain-";
 
+/// The same in words.
+const LINKS: &str = "x-identity-auth-chain-<n>";
+
 /// Most links that are read. Explorers send three, and a contract wallet needs no more.
 const MAX_LINKS: usize = 8;
 
@@ -63,15 +66,15 @@ pub(super) fn read(path: &str, headers: &HeaderMap) -> Result<(SignedFetch, Stri
 /// The links, put together as an array. What each of them is, its parser says.
 fn chain(headers: &HeaderMap) -> Result<String, Refusal> {
     let mut links = Vec::new();
-    while let Some(link) = value(headers, &format!("{LINK}{}", links.len()), LINK)? {
+    while let Some(link) = value(headers, &format!("{LINK}{}", links.len()), LINKS)? {
         links.push(link);
         let bytes: usize = links.iter().map(|link| link.len() + 1).sum();
         if links.len() > MAX_LINKS || bytes > MAX_CHAIN {
-            return Err(Refusal::TooLarge(LINK));
+            return Err(Refusal::TooLarge(LINKS));
         }
     }
     if links.is_empty() {
-        return Err(Refusal::Missing(LINK));
+        return Err(Refusal::Missing(LINKS));
     }
     Ok(format!("[{}]", links.join(",")))
 }
@@ -129,7 +132,7 @@ mod tests {
     fn what_is_missing_or_unreadable_is_said() {
         let timestamp = "x-identity-timestamp";
         for (name, refusal) in [
-            ("x-identity-auth-chain-0", Refusal::Missing(LINK)),
+            ("x-identity-auth-chain-0", Refusal::Missing(LINKS)),
             (timestamp, Refusal::Missing(timestamp)),
             ("x-identity-metadata", Refusal::Missing("x-identity-metadata")),
         ] {
@@ -140,7 +143,7 @@ mod tests {
         {
             assert_eq!(with(&[(timestamp, wrong)]).unwrap_err(), Refusal::Unreadable(timestamp), "{wrong:?}");
         }
-        assert_eq!(with(&[("x-identity-auth-chain-1", b"{}\n{}")]).unwrap_err(), Refusal::Unreadable(LINK));
+        assert_eq!(with(&[("x-identity-auth-chain-1", b"{}\n{}")]).unwrap_err(), Refusal::Unreadable(LINKS));
     }
 
     #[test]
@@ -148,9 +151,9 @@ mod tests {
         let names: Vec<String> = (0..=MAX_LINKS).map(|link| format!("{LINK}{link}")).collect();
         let links: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"{}"[..])).collect();
         assert!(with(&links[..MAX_LINKS]).is_ok());
-        assert_eq!(with(&links).unwrap_err(), Refusal::TooLarge(LINK));
+        assert_eq!(with(&links).unwrap_err(), Refusal::TooLarge(LINKS));
         let long = "1".repeat(MAX_CHAIN);
-        assert_eq!(with(&[(&names[1], long.as_bytes())]).unwrap_err(), Refusal::TooLarge(LINK));
+        assert_eq!(with(&[(&names[1], long.as_bytes())]).unwrap_err(), Refusal::TooLarge(LINKS));
         let long = format!("{METADATA}{}", "\t".repeat(MAX_METADATA_BYTES));
         let metadata = "x-identity-metadata";
         assert_eq!(with(&[(metadata, long.as_bytes())]).unwrap_err(), Refusal::TooLarge(metadata));

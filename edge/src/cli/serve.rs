@@ -68,7 +68,12 @@ impl ServeOptions {
             pre_auth: limits.pre_auth,
             pre_auth_per_ip: limits.pre_auth_per_ip,
             public_peers: config.public_peers,
+            http_rate: limits.http_rate,
+            http_burst: limits.http_burst,
             ethereum: config.ethereum_rpc_url,
+            ethereum_network: config.ethereum_network,
+            catalyst: config.catalyst,
+            fixed_adapter: config.fixed_adapter,
             shutdown_grace: config.shutdown_grace,
         });
         let edge = edge.await?;

@@ -34,7 +34,7 @@ impl fmt::Display for Table<'_> {
         let (kind, hash) = (certificate.kind(), certificate.sha256_hex());
         row("certificate", format_args!("{kind}, expires in {}{renewal}, sha256 {hash}", Left(left)))?;
         row("bus", format_args!("embedded"))?;
-        let Limits { max_sessions, max_room_members, pre_auth, pre_auth_per_ip } = self.limits;
+        let Limits { max_sessions, max_room_members, pre_auth, pre_auth_per_ip, .. } = self.limits;
         let limits = format!("{max_sessions} sessions, {max_room_members} in a room");
         row("limits", format_args!("{limits}, {pre_auth} not logged in, {pre_auth_per_ip} of them from one address"))?;
         let buffers = self.edge.udp_buffers();

@@ -1,52 +1,7 @@
 //! The one list of keys.
 
-use super::{AllowedOrigins, Config, Value};
+use super::{AllowedOrigins, Key};
 use std::net::SocketAddr;
-
-/// One thing that can be decided.
-pub struct Key {
-    /// Its name with sections, such as `archipelago.max_peers`.
-    pub name: &'static str,
-    /// Its flag without dashes, for the common ones.
-    pub flag: Option<&'static str>,
-    /// What the help shows in place of a value.
-    pub placeholder: &'static str,
-    /// What it is for: one sentence without its full stop.
-    pub help: &'static str,
-    /// What a value has to be, with its bounds and unit: the end of "it has to be ...".
-    pub rule: &'static str,
-    /// A value in TOML, for keys without a default.
-    pub(super) example: &'static str,
-    /// The value in TOML that a configuration has, if any.
-    pub(super) written: fn(&Config) -> Option<String>,
-    /// Takes a value over, unless it breaks the rule.
-    pub(super) set: fn(&mut Config, &Value) -> Option<()>,
-}
-
-impl Key {
-    /// The environment variable by the key's name: `ATOLL_QUIC__LISTEN` for `quic.listen`.
-    pub fn variable(&self) -> String {
-        format!("ATOLL_{}", self.name.replace('.', "__").to_uppercase())
-    }
-
-    /// The environment variables it has: the flag's, `ATOLL_QUIC` for `--quic`, and the name's, if that is another.
-    pub fn variables(&self) -> impl Iterator<Item = String> {
-        let by_name = self.variable();
-        let by_flag = self.flag.map(|flag| format!("ATOLL_{}", flag.replace('-', "_").to_uppercase()));
-        by_flag.filter(|by_flag| *by_flag != by_name).into_iter().chain([by_name])
-    }
-
-    /// Its default in TOML, if it has one.
-    pub fn default_value(&self) -> Option<String> {
-        (self.written)(&Config::default())
-    }
-}
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Key").field(&self.name).finish()
-    }
-}
 
 /// The known key that looks most like `name`. One whose last part fits is near, too, wherever it stands; nearest to the
 /// name of a section is what it holds.
@@ -228,6 +183,46 @@ pub const KEYS: &[Key] = &[
         set: |config, value| value.seconds(0.0..=1.0).map(|tick| config.room_tick = Some(tick)),
     },
     Key {
+        name: "comms.fixed_adapter",
+        flag: None,
+        placeholder: "STRING",
+        help: "The room of a realm where all kernels are in one, as a connection string; they go by islands when not set",
+        rule: "`livekit:<url>`, `ws-room:<url>`, `signed-login:<url>` or `offline:offline`",
+        example: "\"signed-login:https://rooms.example.org/signed-login\"",
+        written: |config| config.fixed_adapter.as_ref().map(quoted),
+        set: |config, value| value.parse().map(|adapter| config.fixed_adapter = Some(adapter)),
+    },
+    Key {
+        name: "catalyst.content_url",
+        flag: None,
+        placeholder: "URL",
+        help: "The realm's content server, which `/about` names and `/hot-scenes` asks; absent there when not set",
+        rule: "an `http` or `https` URL without a query",
+        example: "\"https://peer.example.org/content\"",
+        written: |config| config.catalyst.content.as_ref().map(quoted),
+        set: |config, value| value.parse().map(|url| config.catalyst.content = Some(url)),
+    },
+    Key {
+        name: "catalyst.lambdas_url",
+        flag: None,
+        placeholder: "URL",
+        help: "The realm's lambdas server, which `/about` names and asks how it and the content server are; absent there when not set",
+        rule: "an `http` or `https` URL without a query",
+        example: "\"https://peer.example.org/lambdas\"",
+        written: |config| config.catalyst.lambdas.as_ref().map(quoted),
+        set: |config, value| value.parse().map(|url| config.catalyst.lambdas = Some(url)),
+    },
+    Key {
+        name: "ethereum.network",
+        flag: None,
+        placeholder: "NAME",
+        help: "The Ethereum network that `/about` names; none when not set",
+        rule: "`mainnet`, `goerli` or `sepolia`",
+        example: "\"mainnet\"",
+        written: |config| config.ethereum_network.as_ref().map(quoted),
+        set: |config, value| value.parse().map(|network| config.ethereum_network = Some(network)),
+    },
+    Key {
         name: "ethereum.rpc_url",
         flag: None,
         placeholder: "URL",
@@ -337,6 +332,27 @@ pub const KEYS: &[Key] = &[
         example: "",
         written: |config| Some(config.limits.pre_auth_per_ip.to_string()),
         set: |config, value| value.whole(1..=100_000).map(|count| config.limits.pre_auth_per_ip = count),
+    },
+    Key {
+        name: "limits.http_rate",
+        flag: None,
+        placeholder: "N",
+        help: "HTTP requests a second of one address; a list counts as ten or more, WebSockets and health checks do not",
+        rule: "a whole number, 1 to 1000000",
+        example: "",
+        written: |config| Some(config.limits.http_rate.to_string()),
+        set: |config, value| value.whole(1..=1_000_000).map(|requests| config.limits.http_rate = requests as u32),
+    },
+    Key {
+        name: "limits.http_burst",
+        flag: None,
+        placeholder: "N",
+        help: "HTTP requests of one address at once, after a pause; more are answered with 429",
+        // The dearest request costs ten.
+        rule: "a whole number, 10 to 1000000",
+        example: "",
+        written: |config| Some(config.limits.http_burst.to_string()),
+        set: |config, value| value.whole(10..=1_000_000).map(|requests| config.limits.http_burst = requests as u32),
     },
     Key {
         name: "shutdown.grace",

@@ -9,7 +9,9 @@
 
 mod archipelago;
 mod environment;
+mod ethereum;
 mod file;
+mod key;
 mod keys;
 mod log;
 mod networks;
@@ -22,7 +24,9 @@ mod tests;
 mod value;
 
 pub use archipelago::{Archipelago, RoomPrefix, RoomPrefixError};
-pub use keys::{KEYS, Key};
+pub use ethereum::{EthereumNetwork, EthereumNetworkError};
+pub use key::Key;
+pub use keys::KEYS;
 pub use log::LogFilter;
 pub use networks::{Network, NetworkError};
 pub use origins::{AllowedOrigins, WebOrigin, WebOriginError};
@@ -31,7 +35,8 @@ pub use public::{HttpUrl, Public, PublicUrlError, QuicUrl};
 pub use sample::sample;
 pub use value::Value;
 
-use crate::outbound::ServiceUrl;
+use crate::outbound::{CatalystUrls, ServiceUrl};
+use atoll_compat::FixedAdapter;
 use atoll_core::auth::ServerName;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -70,6 +75,12 @@ pub struct Config {
     pub room_tick: Option<Duration>,
     /// `public_peers`: whether the public lists name peers.
     pub public_peers: bool,
+    /// `comms.fixed_adapter`: the one room of all kernels; they go by islands when `None`.
+    pub fixed_adapter: Option<FixedAdapter>,
+    /// `catalyst.*`: the realm's servers of content and lambdas.
+    pub catalyst: CatalystUrls,
+    /// `ethereum.network`: the network that `/about` names.
+    pub ethereum_network: Option<EthereumNetwork>,
     /// `ethereum.rpc_url`: the node that is asked about contract wallets; they are refused when `None`.
     pub ethereum_rpc_url: Option<ServiceUrl>,
     /// `archipelago.*`: how peers are grouped.
@@ -91,6 +102,10 @@ pub struct Limits {
     pub pre_auth: usize,
     /// `limits.pre_auth_per_ip`: most connections of one address that have not logged in yet.
     pub pre_auth_per_ip: usize,
+    /// `limits.http_rate`: HTTP requests a second of one address.
+    pub http_rate: u32,
+    /// `limits.http_burst`: HTTP requests of one address at once.
+    pub http_burst: u32,
 }
 
 /// Where a configuration is read from.
@@ -177,6 +192,21 @@ impl Config {
     }
 }
 
+impl Default for Limits {
+    /// A carrier may have ten thousand kernels behind one address, and all of them come back within seconds when the edge was
+    /// started again. 500 requests a second are some hundredths of a core.
+    fn default() -> Self {
+        Self {
+            max_sessions: 10_000,
+            max_room_members: 1_000,
+            pre_auth: 1_024,
+            pre_auth_per_ip: 256,
+            http_rate: 500,
+            http_burst: 5_000,
+        }
+    }
+}
+
 impl Default for Config {
     /// Loopback only: nobody is let in from outside by accident.
     fn default() -> Self {
@@ -197,9 +227,12 @@ impl Default for Config {
             resume_window: Duration::from_secs(60),
             room_tick: None,
             public_peers: true,
+            fixed_adapter: None,
+            catalyst: CatalystUrls::default(),
+            ethereum_network: None,
             ethereum_rpc_url: None,
             archipelago: Archipelago::default(),
-            limits: Limits { max_sessions: 10_000, max_room_members: 1_000, pre_auth: 1_024, pre_auth_per_ip: 256 },
+            limits: Limits::default(),
             shutdown_grace: Duration::from_secs(2),
         }
     }

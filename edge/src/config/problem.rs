@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration.
 
-use super::keys::Key;
+use super::Key;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;

@@ -79,9 +79,9 @@ fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
 
 #[test]
 fn a_source_that_is_silent_leaves_what_a_weaker_one_said() {
-    let file = "state_dir = '/a'\nlog = 'error'\ntrusted_proxies = ['10.0.0.1']\nallowed_origins = ['http://o']\npublic_peers = false\nethereum.rpc_url = 'http://e'\nquic.gso = false\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
+    let file = "state_dir = '/a'\nlog = 'error'\ntrusted_proxies = ['10.0.0.1']\nallowed_origins = ['http://o']\npublic_peers = false\nethereum.rpc_url = 'http://e'\nethereum.network = 'goerli'\ncomms.fixed_adapter = 'offline:x'\ncatalyst.content_url = 'http://c'\ncatalyst.lambdas_url = 'http://l'\nquic.gso = false\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
                 [archipelago]\nflush_interval = 3\njoin_distance = 11\nleave_distance = 12.5\nmax_peers = 13\n\
-                peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth = 20\npre_auth_per_ip = 17\n\
+                peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth = 20\npre_auth_per_ip = 17\nhttp_rate = 21\nhttp_burst = 22\n\
                 [tls]\ncertificate = '/c'\nkey = '/k'\n[public]\nhttp_url = 'http://h'\nquic_url = 'https://q:1'\n\
                 ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[shutdown]\ngrace = 19\n";
     let config = Given::file(file).read().unwrap();
@@ -145,6 +145,8 @@ fn names_of_keys_are_unique_and_sections_stand_together() {
             "public",
             "session",
             "room",
+            "comms",
+            "catalyst",
             "ethereum",
             "archipelago",
             "limits",
@@ -232,6 +234,16 @@ fn each_source_is_held_to_the_same_bounds() {
         ("limits.pre_auth", &["1", "100000"], &["0", "100001"]),
         ("limits.pre_auth_per_ip", &["1", "100000"], &["0", "100001"]),
         ("public_peers", &["true", "false"], &["no"]),
+        ("limits.http_rate", &["1", "1000000"], &["0", "1000001"]),
+        ("limits.http_burst", &["10", "1000000"], &["9", "1000001"]),
+        (
+            "comms.fixed_adapter",
+            &["offline:offline", "livekit:wss://a?b=c"],
+            &["", "offline", "fixed-adapter:offline:x"],
+        ),
+        ("catalyst.content_url", &["http://127.0.0.1:6969", "https://a/content/"], &["", "a", "https://a/b?c"]),
+        ("catalyst.lambdas_url", &["https://a/lambdas"], &["", "ftp://a", "https://u:p@a"]),
+        ("ethereum.network", &["mainnet", "goerli", "sepolia"], &["", "Mainnet", "1"]),
         ("ethereum.rpc_url", &["http://127.0.0.1:8545", "https://a/b?c=d"], &["", "a", "ws://a"]),
         ("quic.gso", &["true", "false"], &["yes", "1", "TRUE"]),
         ("tls.certificate", &["/x"], &["", "~/x"]),

@@ -1,8 +1,12 @@
 //! `/about`: how clients find the doors.
 
+use super::status::COMMIT_HASH;
 use super::{Addresses, Shared};
+use crate::config::EthereumNetwork;
 use crate::native::SUBPROTOCOL;
+use crate::outbound::Service;
 use atoll_certs::Kind;
+use atoll_compat::FixedAdapter;
 use atoll_core::auth::ServerName;
 use atoll_proto::datagram::MAX_PAYLOAD;
 use atoll_proto::framing::MAX_MESSAGE;
@@ -10,6 +14,7 @@ use atoll_proto::lanes::{MAX_LARGE, MAX_ORDERED};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,48 +28,134 @@ pub struct About {
     pub addresses: Addresses,
     /// How often a heartbeat is expected.
     pub heartbeat_interval: Duration,
+    /// The one room of all kernels; they go by islands when `None`.
+    pub fixed_adapter: Option<FixedAdapter>,
+    /// The Ethereum network that the realm belongs to.
+    pub network: Option<EthereumNetwork>,
 }
 
-/// Decentraland's shape (ADR-110), with the native doors under `comms.atoll`. Who is not healthy says so by its status, too.
-pub(super) async fn about(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> (StatusCode, Json<Value>) {
-    let About { server_name, addresses, heartbeat_interval } = &shared.about;
-    let (alive, ready) = (shared.failure().is_none(), shared.is_ready());
-    let certificate = shared.certificate.certificate();
-    let users = shared.region.sessions();
-    let mut about = json!({
-        "healthy": ready,
-        "acceptingUsers": ready,
-        "configurations": {
-            "globalScenesUrn": [],
-            "scenesUrn": [],
-            "realmName": server_name.as_str(),
+/// Decentraland's shape (ADR-110) in the order in which the original writes it, with the native doors under `comms.atoll`.
+/// What there is nothing to say about is absent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Body {
+    healthy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Service>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lambdas: Option<Service>,
+    configurations: Configurations,
+    comms: Comms,
+    bff: Bff,
+    accepting_users: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Configurations {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_id: Option<u64>,
+    global_scenes_urn: [String; 0],
+    scenes_urn: [String; 0],
+    realm_name: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Comms {
+    healthy: bool,
+    protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit_hash: Option<&'static str>,
+    users_count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed_adapter: Option<String>,
+    adapter: String,
+    atoll: Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Bff {
+    healthy: bool,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit_hash: Option<&'static str>,
+    user_count: usize,
+    protocol_version: &'static str,
+    public_url: &'static str,
+}
+
+/// Who is not healthy says so by its status, too, with the same body.
+pub(super) async fn about(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> (StatusCode, Json<Body>) {
+    let about = &shared.about;
+    let (is_ready, users) = (shared.is_ready(), shared.region.sessions());
+    let services = shared.catalyst.services();
+    let healthy = is_ready && services.are_healthy();
+    let body = Body {
+        healthy,
+        content: services.content,
+        lambdas: services.lambdas,
+        configurations: Configurations {
+            network_id: about.network.map(EthereumNetwork::id),
+            global_scenes_urn: [],
+            scenes_urn: [],
+            realm_name: about.server_name.to_string(),
         },
-        "comms": {
-            "healthy": ready && alive,
-            "protocol": "v3",
-            "usersCount": users,
-            "adapter": format!("archipelago:archipelago:{}/archipelago/ws", addresses.websocket_origin(&headers)),
-            "atoll": {
-                "webtransport": addresses.webtransport(&headers),
-                "quic": addresses.quic(&headers),
-                "websocket": addresses.websocket(&headers),
-                "protocol": SUBPROTOCOL,
-                "limits": {
-                    "maxMessageBytes": MAX_MESSAGE,
-                    "maxPayloadBytes": MAX_PAYLOAD,
-                    "maxOrderedBytes": MAX_ORDERED,
-                    "maxLargeBytes": MAX_LARGE,
-                    "heartbeatIntervalMs": heartbeat_interval.as_millis() as u64,
-                },
-            },
+        comms: Comms {
+            healthy: is_ready,
+            protocol: "v3",
+            commit_hash: COMMIT_HASH,
+            users_count: users,
+            fixed_adapter: about.fixed_adapter.as_ref().map(ToString::to_string),
+            adapter: adapter(about, &headers),
+            atoll: shared.atoll(&headers),
         },
         // Kernels append `rpc`. They want a healthy one, whatever else is ill.
-        "bff": { "healthy": true, "userCount": users, "protocolVersion": "1.0", "publicUrl": "/" },
-    });
-    // Clients that trust a certificate by its hash alone must not be told one that the next renewal changes unannounced.
-    if certificate.kind() == Kind::Development {
-        about["comms"]["atoll"]["certificateSha256"] = certificate.sha256_hex().into();
+        bff: Bff {
+            healthy: true,
+            version: env!("CARGO_PKG_VERSION"),
+            commit_hash: COMMIT_HASH,
+            user_count: users,
+            protocol_version: "1.0",
+            public_url: "/",
+        },
+        accepting_users: healthy && users < shared.region.settings().max_sessions,
+    };
+    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body))
+}
+
+/// What explorers since September 2023 read: the one room, or where archipelago is.
+fn adapter(About { fixed_adapter, addresses, .. }: &About, headers: &HeaderMap) -> String {
+    match fixed_adapter {
+        Some(fixed) => format!("fixed-adapter:{fixed}"),
+        None => format!("archipelago:archipelago:{}/archipelago/ws", addresses.websocket_origin(headers)),
     }
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(about))
+}
+
+impl Shared {
+    /// The native doors.
+    fn atoll(&self, headers: &HeaderMap) -> Value {
+        let About { addresses, heartbeat_interval, .. } = &self.about;
+        let certificate = self.certificate.certificate();
+        let mut atoll = json!({
+            "webtransport": addresses.webtransport(headers),
+            "quic": addresses.quic(headers),
+            "websocket": addresses.websocket(headers),
+            "protocol": SUBPROTOCOL,
+            "limits": {
+                "maxMessageBytes": MAX_MESSAGE,
+                "maxPayloadBytes": MAX_PAYLOAD,
+                "maxOrderedBytes": MAX_ORDERED,
+                "maxLargeBytes": MAX_LARGE,
+                "heartbeatIntervalMs": heartbeat_interval.as_millis() as u64,
+            },
+        });
+        // Clients that trust a certificate by its hash alone must not be told one that the next renewal changes unannounced.
+        if certificate.kind() == Kind::Development {
+            atoll["certificateSha256"] = certificate.sha256_hex().into();
+        }
+        atoll
+    }
 }

@@ -9,6 +9,7 @@ pub(super) struct Counters {
     pub(super) refused: Counter,
     pub(super) arrivals_failed: Counter,
     pub(super) upgrades_refused: Counter,
+    pub(super) limited: Counter,
 }
 
 /// What the HTTP door holds and has done.
@@ -24,6 +25,8 @@ pub(super) struct HttpStatus {
     pub(super) arrivals_failed: u64,
     /// Upgrades refused because there were too many already.
     pub(super) upgrades_refused: u64,
+    /// Requests answered with 429, because their address made too many.
+    pub(super) limited: u64,
 }
 
 impl Counters {
@@ -34,6 +37,7 @@ impl Counters {
             evicted,
             arrivals_failed: self.arrivals_failed.value(),
             upgrades_refused: self.upgrades_refused.value(),
+            limited: self.limited.value(),
         }
     }
 }

@@ -8,8 +8,10 @@
 //! | `/islands` | `{ok, islands: [{id, maxPeers, center, radius, peers}]}` |
 //! | `/islands/<id>` | one of them; 404 without a body when it is not here |
 //! | `/core-status` | `{healthy, userCount}` |
+//! | `/hot-scenes` | `[{id, name, baseCoords, usersTotalCount, parcels, …}]`: see `hot_scenes` |
 
 use super::Shared;
+use super::hot_scenes::hot_scenes;
 use atoll_core::Address;
 use atoll_core::census::{Island, Peer};
 use axum::extract::{Path, RawQuery, State};
@@ -21,15 +23,15 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
-    let lists = Router::new()
+    Router::new()
         .route("/peers", get(peers))
         .route("/peers/{address}", get(peer))
         .route("/parcels", get(parcels))
         .route("/stats/parcels", get(parcels))
         .route("/islands", get(islands))
         .route("/islands/{id}", get(island))
-        .route("/core-status", get(core_status));
-    lists.clone().nest("/comms", lists)
+        .route("/core-status", get(core_status))
+        .route("/hot-scenes", get(hot_scenes))
 }
 
 async fn peers(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Json<Value> {

@@ -8,7 +8,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// Writes every metric once, in a fixed order.
 pub(super) fn text(status: &EdgeStatus) -> String {
-    let EdgeStatus { version, uptime_seconds, region, native, http, certificate } = status;
+    let EdgeStatus { version, uptime_seconds, region, native, http, certificate, .. } = status;
     let mut page = Page::default();
     page.gauge("atoll_info", "Always 1; the label tells the version.");
     page.labelled("atoll_info", "version", version, 1);
@@ -78,6 +78,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
     page.total("atoll_http_evicted_total", "TCP connections closed for others.", http.evicted);
     page.total("atoll_http_arrivals_failed_total", "TCP connections without HTTP.", http.arrivals_failed);
     page.total("atoll_http_upgrades_refused_total", "Upgrades there was no place for.", http.upgrades_refused);
+    page.total("atoll_http_limited_total", "Requests answered with 429.", http.limited);
     page.total("atoll_certificate_exchanged_total", "Certificates exchanged.", certificate.exchanged);
     page.total("atoll_certificate_refused_total", "Certificates found unusable.", certificate.refused);
     page.counter("atoll_sessions_closed_total", "Connections ended, by close code.");

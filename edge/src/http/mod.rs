@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `/` | the map page |
 //! | `/about` | where the doors are (Decentraland's shape, with `comms.atoll`) |
-//! | `/peers`, `/parcels`, `/islands`, … | who is where: see `listings` |
+//! | `/peers`, `/parcels`, `/islands`, `/hot-scenes`, … | who is where: see `listings` |
 //! | `/status` | what this edge holds and has counted |
+//! | `/comms/…` | these once more, all but the map page |
 //! | `/metrics` | the same for Prometheus |
 //! | `/health/live` | 200 `alive`, or 500 when a part of the region has failed and only a restart helps |
 //! | `/health/ready` | 200 `ready`, or 503 while shutting down and after a failure |
@@ -16,11 +17,14 @@
 mod about;
 mod addresses;
 mod client_address;
+mod cors;
 mod counters;
+mod hot_scenes;
 mod lingering;
 mod listings;
 mod metrics;
 mod page;
+mod rates;
 mod serve;
 mod status;
 mod stream;
@@ -35,21 +39,23 @@ pub(crate) use addresses::diallable;
 use crate::certificate::Shown;
 use crate::config::Network;
 use crate::native::Door;
+use crate::outbound::{Catalyst, Scenes};
 use atoll_core::region::Region;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use counters::Counters;
+use rates::{CHEAP, DEAR, Rates};
 use serve::{Crowds, Serving};
-use status::EdgeStatus;
+use status::{COMMIT_HASH, EdgeStatus};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -90,6 +96,16 @@ pub(crate) struct HttpOptions {
     pub(crate) trusted_proxies: Vec<Network>,
     /// Doors that live on this port, too: they find a [`ClientAddress`] in each request, and may upgrade it.
     pub(crate) doors: Router,
+    /// Further routes that find a [`ClientAddress`] in each request, and are dear to answer.
+    pub(crate) dear: Router,
+    /// HTTP requests a second of one address.
+    pub(crate) rate: u32,
+    /// HTTP requests of one address at once.
+    pub(crate) burst: u32,
+    /// The realm's servers of content and lambdas.
+    pub(crate) catalyst: Catalyst,
+    /// What stands where.
+    pub(crate) scenes: Scenes,
     /// Whether the lists name peers.
     pub(crate) public_peers: bool,
 }
@@ -113,6 +129,8 @@ struct Shared {
     started: Instant,
     draining: AtomicBool,
     public_peers: bool,
+    catalyst: Catalyst,
+    scenes: Scenes,
 }
 
 impl HttpSocket {
@@ -132,7 +150,7 @@ impl HttpSocket {
 
 impl HttpDoor {
     pub(crate) fn open(socket: HttpSocket, options: HttpOptions) -> Result<Self, HttpError> {
-        let HttpOptions { about, region, native, certificate, trusted_proxies, doors, public_peers } = options;
+        let HttpOptions { about, region, native, certificate, trusted_proxies, doors, dear, .. } = options;
         let HttpSocket { listener, address } = socket;
         let counters = Arc::new(Counters::default());
         let inside = region.settings().max_sessions + native.settings().pre_auth;
@@ -148,9 +166,14 @@ impl HttpDoor {
             certificate,
             started: Instant::now(),
             draining: AtomicBool::new(false),
-            public_peers,
+            public_peers: options.public_peers,
+            catalyst: options.catalyst,
+            scenes: options.scenes,
         });
-        let app = router(Arc::clone(&shared)).merge(doors).layer(from_fn_with_state(upgrades, upgrades::bound));
+        let rates = Rates::new(options.rate, options.burst, Arc::clone(&counters));
+        let dear = dear.layer(from_fn_with_state(rates.toll(DEAR), rates::limited));
+        let app = router(Arc::clone(&shared), &rates).merge(dear).merge(doors);
+        let app = app.layer(from_fn_with_state(upgrades, upgrades::bound)).layer(from_fn(cors::open_to_pages));
         let (end, ending) = watch::channel(false);
         let serving = Serving { app, tls, trusted_proxies: trusted_proxies.into(), counters, crowds };
         let task = tokio::spawn(serve::serve(listener, serving, ending));
@@ -188,26 +211,19 @@ fn tls_config(certificate: &Shown) -> Result<rustls::ServerConfig, rustls::Error
     Ok(config)
 }
 
-fn router(shared: Arc<Shared>) -> Router {
+fn router(shared: Arc<Shared>, rates: &Rates) -> Router {
+    let limited = |routes: Router<Arc<Shared>>, toll| routes.layer(from_fn_with_state(toll, rates::limited));
+    let pages = Router::new().route("/about", get(about::about)).route("/status", get(status));
+    let lists = limited(listings::routes(), rates.toll_for_lists(&shared.region));
+    let as_originals = lists.merge(limited(pages, rates.toll(CHEAP)));
+    let own = page::routes().route("/metrics", get(metrics)).route("/certificate.sha256", get(certificate));
     Router::new()
-        .merge(page::routes())
-        .merge(listings::routes())
-        .route("/about", get(about::about))
-        .route("/status", get(status))
-        .route("/metrics", get(metrics))
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
-        .route("/certificate.sha256", get(certificate))
-        .layer(map_response(with_headers))
+        .merge(limited(own, rates.toll(CHEAP)))
+        .merge(as_originals.clone())
+        .nest("/comms", as_originals)
         .with_state(shared)
-}
-
-/// Pages of other origins may read everything here: nothing depends on who asks.
-async fn with_headers(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 impl Shared {
@@ -223,6 +239,9 @@ impl Shared {
     fn status(&self) -> EdgeStatus {
         EdgeStatus {
             version: env!("CARGO_PKG_VERSION"),
+            commit_hash: COMMIT_HASH.unwrap_or_default(),
+            current_time: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64,
+            user_count: self.region.sessions() as u64,
             uptime_seconds: self.started.elapsed().as_secs(),
             region: self.region.status(),
             native: self.native.status(),

@@ -6,10 +6,25 @@ use crate::native::NativeStatus;
 use atoll_core::region::Status;
 use serde::Serialize;
 
+/// The commit it was built from, if the build was told by the variable `COMMIT_HASH`.
+pub(super) const COMMIT_HASH: Option<&str> = match option_env!("COMMIT_HASH") {
+    Some(hash) if !hash.is_empty() => Some(hash),
+    _ => None,
+};
+
 /// What an edge holds and has done since it started.
 #[derive(Debug, Serialize)]
 pub(super) struct EdgeStatus {
     pub(super) version: &'static str,
+    /// As the original services tell it: empty when unknown.
+    #[serde(rename = "commitHash")]
+    pub(super) commit_hash: &'static str,
+    /// The same; milliseconds since 1970.
+    #[serde(rename = "currentTime")]
+    pub(super) current_time: u64,
+    /// The same; logged-in peers.
+    #[serde(rename = "userCount")]
+    pub(super) user_count: u64,
     pub(super) uptime_seconds: u64,
     pub(super) region: Status,
     pub(super) native: NativeStatus,

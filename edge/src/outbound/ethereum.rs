@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_millis(700);
 /// How long an answer stays true: a wallet may change its owners.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// Largest answer read, in bytes.
+const MAX_ANSWER: usize = 256 * 1024;
+
 /// Answers kept.
 const MAX_ANSWERS: usize = 4096;
 
@@ -81,7 +84,7 @@ impl Ethereum {
     async fn accepts(&self, signature: &ContractSignature, digest: [u8; 32]) -> Result<bool, NoEthereumNode> {
         let call = json!({ "to": signature.contract.to_string(), "data": calldata(digest, &signature.signature) });
         let question = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [call, "latest"] });
-        let answer = post(&self.node, &question).await.map_err(|error| gone(&error.to_string()))?;
+        let answer = post(&self.node, &question, MAX_ANSWER).await.map_err(|error| gone(&error.to_string()))?;
         match (&answer["result"], &answer["error"]) {
             // An address without a contract gives an empty result.
             (Value::String(result), _) => Ok(says_yes(result)),

@@ -1,37 +1,33 @@
 //! What the edge asks of others over HTTP: small JSON questions, each on a connection of its own.
 
+mod catalyst;
 mod ethereum;
+mod scenes;
+mod service_url;
 
+pub use catalyst::CatalystUrls;
+pub(crate) use catalyst::{Catalyst, Service};
 pub use ethereum::Ethereum;
+pub(crate) use scenes::{Scene, Scenes};
+pub use service_url::{BaseUrl, ServiceUrl, ServiceUrlError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use url::{Position, Url};
+use url::Position;
 
-/// Largest answer read, in bytes.
-const MAX_ANSWER: usize = 256 * 1024;
-
-/// Where a service answers: an `http` or `https` URL with a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceUrl(Url);
-
-/// A text that is no [`ServiceUrl`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an http or https URL")]
-pub struct ServiceUrlError;
+/// What is said and heard.
+const JSON: &str = "application/json";
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +35,9 @@ pub(crate) enum AskError {
     /// Nobody listens there, or the certificate is not believed.
     #[error("cannot connect: {0}")]
     Connect(#[from] std::io::Error),
+    /// There was none in time.
+    #[error("no answer in time")]
+    Silence,
     /// The system has no root certificates.
     #[error("TLS cannot be set up: {0}")]
     Setup(String),
@@ -53,29 +52,33 @@ pub(crate) enum AskError {
     Json(#[from] serde_json::Error),
 }
 
-impl FromStr for ServiceUrl {
-    type Err = ServiceUrlError;
-
-    fn from_str(text: &str) -> Result<Self, ServiceUrlError> {
-        let url = Url::parse(text).map_err(|_| ServiceUrlError)?;
-        let is_http = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
-        is_http.then_some(Self(url)).ok_or(ServiceUrlError)
-    }
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    body: Bytes,
 }
 
-impl fmt::Display for ServiceUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+/// Posts a question to a service and gives its answer, of at most `most` bytes, if that has the status 200. The caller bounds
+/// the time.
+pub(crate) async fn post(url: &ServiceUrl, question: &Value, most: usize) -> Result<Value, AskError> {
+    let answer = ask(Method::POST, url, question.to_string().into(), most).await?;
+    if answer.status != StatusCode::OK {
+        return Err(AskError::Status(answer.status.as_u16()));
     }
+    answer.json()
 }
 
-/// Posts a question to a service. The caller bounds the time.
-pub(crate) async fn post(url: &ServiceUrl, question: &Value) -> Result<Value, AskError> {
-    let body = Bytes::from(question.to_string());
-    let request = Request::builder().method(Method::POST).header(CONTENT_TYPE, "application/json");
-    let ServiceUrl(url) = url;
+/// Gets a page of a service, of at most `most` bytes and whatever status. The caller bounds the time.
+pub(crate) async fn get(url: &ServiceUrl, most: usize) -> Result<Answer, AskError> {
+    ask(Method::GET, url, Bytes::new(), most).await
+}
+
+async fn ask(method: Method, url: &ServiceUrl, body: Bytes, most: usize) -> Result<Answer, AskError> {
+    let url = url.as_url();
     let host = url.host_str().unwrap_or_default();
     let address = format!("{host}:{}", url.port_or_known_default().unwrap_or(443));
+    let request = Request::builder().method(method).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON);
     let request = request
         .uri(&url[Position::BeforePath..Position::AfterQuery])
         .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
@@ -83,15 +86,15 @@ pub(crate) async fn post(url: &ServiceUrl, question: &Value) -> Result<Value, As
         .map_err(|error| AskError::Http(error.into()))?;
     let stream = TcpStream::connect(address).await?;
     if url.scheme() == "http" {
-        return converse(stream, request).await;
+        return converse(stream, request, most).await;
     }
     let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(name).map_err(|error| AskError::Setup(error.to_string()))?;
     let tls = TlsConnector::from(tls().map_err(AskError::Setup)?);
-    converse(tls.connect(name, stream).await?, request).await
+    converse(tls.connect(name, stream).await?, request, most).await
 }
 
-async fn converse<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Value, AskError>
+async fn converse<S>(stream: S, request: Request<Full<Bytes>>, most: usize) -> Result<Answer, AskError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -100,12 +103,16 @@ where
     let driver = Driver(tokio::spawn(connection));
     let answer = sender.send_request(request).await.map_err(broken)?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(AskError::Http)?;
+    let body = Limited::new(answer.into_body(), most).collect().await.map_err(AskError::Http)?;
     drop(driver);
-    if status != 200 {
-        return Err(AskError::Status(status.as_u16()));
+    Ok(Answer { status, body: body.to_bytes() })
+}
+
+impl Answer {
+    /// Its body.
+    pub(crate) fn json(&self) -> Result<Value, AskError> {
+        Ok(serde_json::from_slice(&self.body)?)
     }
-    Ok(serde_json::from_slice(&body.to_bytes())?)
 }
 
 /// Ends a connection's task with the question it was for.
@@ -129,19 +136,4 @@ fn tls() -> Result<Arc<ClientConfig>, String> {
         Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
     };
     TLS.get_or_init(set_up).clone()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn services_have_http_urls() {
-        for text in ["http://127.0.0.1:8545", "https://rpc.example.org/mainnet?project=atoll", "http://[::1]:8545/"] {
-            assert!(text.parse::<ServiceUrl>().is_ok(), "{text}");
-        }
-        for text in ["", "rpc.example.org", "ws://rpc.example.org", "http://", "file:///etc/passwd"] {
-            assert_eq!(text.parse::<ServiceUrl>(), Err(ServiceUrlError), "{text}");
-        }
-    }
 }

@@ -1,0 +1,48 @@
+//! What a key is.
+
+use super::{Config, Value};
+
+/// One thing that can be decided.
+pub struct Key {
+    /// Its name with sections, such as `archipelago.max_peers`.
+    pub name: &'static str,
+    /// Its flag without dashes, for the common ones.
+    pub flag: Option<&'static str>,
+    /// What the help shows in place of a value.
+    pub placeholder: &'static str,
+    /// What it is for: one sentence without its full stop.
+    pub help: &'static str,
+    /// What a value has to be, with its bounds and unit: the end of "it has to be ...".
+    pub rule: &'static str,
+    /// A value in TOML, for keys without a default.
+    pub(super) example: &'static str,
+    /// The value in TOML that a configuration has, if any.
+    pub(super) written: fn(&Config) -> Option<String>,
+    /// Takes a value over, unless it breaks the rule.
+    pub(super) set: fn(&mut Config, &Value) -> Option<()>,
+}
+
+impl Key {
+    /// The environment variable by the key's name: `ATOLL_QUIC__LISTEN` for `quic.listen`.
+    pub fn variable(&self) -> String {
+        format!("ATOLL_{}", self.name.replace('.', "__").to_uppercase())
+    }
+
+    /// The environment variables it has: the flag's, `ATOLL_QUIC` for `--quic`, and the name's, if that is another.
+    pub fn variables(&self) -> impl Iterator<Item = String> {
+        let by_name = self.variable();
+        let by_flag = self.flag.map(|flag| format!("ATOLL_{}", flag.replace('-', "_").to_uppercase()));
+        by_flag.filter(|by_flag| *by_flag != by_name).into_iter().chain([by_name])
+    }
+
+    /// Its default in TOML, if it has one.
+    pub fn default_value(&self) -> Option<String> {
+        (self.written)(&Config::default())
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Key").field(&self.name).finish()
+    }
+}
