@@ -43,6 +43,14 @@ impl Edge {
         Self::on(tempfile::tempdir().expect("a temporary directory"), options).await
     }
 
+    /// Starts an edge with a configuration file.
+    pub async fn start_configured(text: &str) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let file = state.path().join("atoll.toml");
+        std::fs::write(&file, text).expect("a file of its own");
+        Self::on(state, &["--config", file.to_str().expect("a plain path")]).await
+    }
+
     /// Starts an edge whose options all come from the environment.
     pub async fn start_by_environment() -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");

@@ -4,12 +4,16 @@
 //! clients are real, too: `atoll-client` over QUIC, and over WebTransport by another implementation than the edge's.
 
 pub mod any_certificate;
+mod ask;
 mod edge;
 mod hearing;
 pub mod proxy;
+mod upstream;
 
+pub use ask::{Answer, ask, ask_from};
 pub use edge::{Edge, binary};
 pub use hearing::{Peer, chat, position};
+pub use upstream::{Asked, Upstream};
 
 use std::time::Duration;
 

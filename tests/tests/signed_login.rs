@@ -1,0 +1,122 @@
+//! The endpoint that explorers ask with a signature for a room's connection string.
+
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+use atoll_client::{Wallet, signed_fetch_text};
+use atoll_tests::{Answer, Edge, ask};
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
+
+const METADATA: &str = r#"{"origin":"https://play.example","intent":"dcl:explorer:comms-handshake","signer":"dcl:explorer","isGuest":false}"#;
+
+fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64
+}
+
+/// The headers of a request for `path` that was signed at `timestamp`.
+fn signed(path: &str, timestamp: u64, metadata: &str) -> Vec<(String, String)> {
+    let text = signed_fetch_text("POST", path, timestamp, metadata);
+    let wallet = Wallet::random().unwrap();
+    let chain: Value = serde_json::from_str(&wallet.sign(&text, SystemTime::now() + Duration::from_secs(600))).unwrap();
+    let links = chain.as_array().unwrap().iter().enumerate();
+    let mut headers: Vec<_> =
+        links.map(|(at, link)| (format!("X-Identity-Auth-Chain-{at}"), link.to_string())).collect();
+    headers.push(("X-Identity-Timestamp".to_owned(), timestamp.to_string()));
+    headers.push(("X-Identity-Metadata".to_owned(), metadata.to_owned()));
+    headers
+}
+
+async fn post(edge: &Edge, path: &str, headers: &[(String, String)]) -> Answer {
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    ask(edge.http(), "POST", path, &headers).await
+}
+
+/// A refusal's status and words. Whatever it is, pages can read it.
+async fn refused(edge: &Edge, path: &str, headers: &[(String, String)]) -> (u16, String) {
+    let answer = post(edge, path, headers).await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let body = answer.json();
+    assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+    (answer.status, body["message"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_request_is_given_the_room_once() {
+    let edge = Edge::start().await;
+    for path in ["/signed-login", "/comms/signed-login"] {
+        let headers = signed(path, now(), METADATA);
+        let answer = post(&edge, path, &headers).await;
+        assert_eq!((answer.status, answer.json()), (200, json!({ "fixedAdapter": "offline:offline" })), "{path}");
+        let (status, message) = refused(&edge, path, &headers).await;
+        assert!(status == 401 && message.contains("works once"), "{status} {message}");
+    }
+    assert_eq!(edge.status().await["region"]["logins"], 0, "nobody is logged in by it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_room_is_the_realms_unless_it_would_lead_back_here() {
+    for (configured, handed_out) in [
+        ("ws-room:wss://rooms.example.org/rooms/one", "ws-room:wss://rooms.example.org/rooms/one"),
+        ("signed-login:https://edge.example.org/signed-login", "offline:offline"),
+    ] {
+        let edge = Edge::start_configured(&format!("comms.fixed_adapter = '{configured}'")).await;
+        let answer = post(&edge, "/signed-login", &signed("/signed-login", now(), METADATA)).await;
+        assert_eq!(answer.json(), json!({ "fixedAdapter": handed_out }), "{configured}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_proves_nothing_is_refused_with_the_reason() {
+    let edge = Edge::start().await;
+    let path = "/signed-login";
+    let good = signed(path, now(), METADATA);
+    let changed = |name: &str, value: &str| {
+        let mut headers = good.clone();
+        headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        headers.extend((!value.is_empty()).then(|| (name.to_owned(), value.to_owned())));
+        headers
+    };
+    let scene = METADATA.replace("dcl:explorer\"", "decentraland-kernel-scene\"");
+    let other_server = METADATA.replace("{", r#"{"server":"other","#);
+    let moved = changed("x-identity-timestamp", &(now() + 1).to_string());
+    for (headers, status, reason) in [
+        (Vec::new(), 400, "x-identity-auth-chain-<n> is missing"),
+        (changed("x-identity-timestamp", ""), 400, "x-identity-timestamp is missing"),
+        (changed("x-identity-timestamp", "soon"), 400, "cannot be read"),
+        (changed("x-identity-metadata", ""), 400, "x-identity-metadata is missing"),
+        (changed("x-identity-auth-chain-0", "{"), 400, "not JSON"),
+        (changed("x-identity-auth-chain-1", r#"{"type":"SIGNER"}"#), 400, "SIGNER is first"),
+        (changed("x-identity-auth-chain-2", &"x".repeat(17_000)), 431, "too large"),
+        (moved, 401, "another authority"),
+        (signed("/comms/signed-login", now(), METADATA), 401, "another authority"),
+        (signed(path, now() - 61_000, METADATA), 401, "too long before"),
+        (signed(path, now() + 120_000, METADATA), 401, "too long after"),
+        (signed(path, now(), &scene), 403, "signer"),
+        (signed(path, now(), &METADATA.replace("handshake", "other")), 403, "intent"),
+        (signed(path, now(), "{}"), 403, "intent"),
+        (signed(path, now(), &other_server), 401, "another server"),
+    ] {
+        let (said, message) = refused(&edge, path, &headers).await;
+        assert!(said == status && message.contains(reason), "{said} {message}; not {status} {reason}");
+    }
+    let many: Vec<_> = (0..9).map(|link| (format!("x-identity-auth-chain-{link}"), "{}".to_owned())).collect();
+    assert_eq!(refused(&edge, path, &many).await.0, 431);
+    // Nothing of this has used it up.
+    assert_eq!(post(&edge, path, &good).await.status, 200);
+
+    let get = ask(edge.http(), "GET", path, &[]).await;
+    assert_eq!((get.status, get.header("allow")), (405, Some("POST")));
+    assert!(get.json()["message"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_origins_are_not_let_in() {
+    let edge = Edge::start_configured("allowed_origins = ['https://play.example']").await;
+    let path = "/signed-login";
+    for (origin, status) in [("https://evil.example", 403), ("https://play.example", 200)] {
+        let mut headers = signed(path, now(), METADATA);
+        headers.push(("origin".to_owned(), origin.to_owned()));
+        assert_eq!(post(&edge, path, &headers).await.status, status, "{origin}");
+    }
+}
