@@ -1,4 +1,9 @@
-//! HTTP requests as they are written, for what [`Edge::get`](crate::Edge::get) does not say: methods, headers, where from.
+//! HTTP requests as they are written, for what [`Edge::get`](crate::Edge::get) does not say: methods, headers, where from. And
+//! what the edge itself asks: see [`Upstream`].
+
+mod upstream;
+
+pub use upstream::{Asked, Upstream};
 
 use crate::within;
 use anyhow::Context;

@@ -43,14 +43,6 @@ impl Edge {
         Self::on(tempfile::tempdir().expect("a temporary directory"), options).await
     }
 
-    /// Starts an edge with a configuration file.
-    pub async fn start_configured(text: &str) -> Self {
-        let state = tempfile::tempdir().expect("a temporary directory");
-        let file = state.path().join("atoll.toml");
-        std::fs::write(&file, text).expect("a file of its own");
-        Self::on(state, &["--config", file.to_str().expect("a plain path")]).await
-    }
-
     /// Starts an edge whose options all come from the environment.
     pub async fn start_by_environment() -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
@@ -58,6 +50,14 @@ impl Edge {
         command.env("ATOLL_QUIC", "127.0.0.1:0").env("ATOLL_HTTP", "127.0.0.1:0").env("ATOLL_READY_JSON", "true");
         command.env("ATOLL_STATE_DIR", state.path()).env("ATOLL_SERVER_NAME", "from-environment");
         Self::spawn(command, state).await
+    }
+
+    /// Starts an edge with a configuration file.
+    pub async fn start_configured(text: &str) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let file = state.path().join("atoll.toml");
+        std::fs::write(&file, text).expect("a file of its own");
+        Self::on(state, &["--config", file.to_str().expect("a plain path")]).await
     }
 
     /// Ends this edge and starts another on the same state directory.

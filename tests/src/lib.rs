@@ -8,12 +8,10 @@ mod ask;
 mod edge;
 mod hearing;
 pub mod proxy;
-mod upstream;
 
-pub use ask::{Answer, ask, ask_from};
+pub use ask::{Answer, Asked, Upstream, ask, ask_from};
 pub use edge::{Edge, binary};
 pub use hearing::{Peer, chat, position};
-pub use upstream::{Asked, Upstream};
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::{AskError, BaseUrl, post};
 use atoll_core::census::Parcel;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex as BlockingMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -76,7 +76,7 @@ impl Scenes {
         self.learn(parcels).await;
         let known = self.lock();
         let mut scenes = Vec::<Arc<Scene>>::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for scene in parcels.iter().filter_map(|parcel| known.get(parcel)?.scene.as_ref()) {
             if seen.insert(scene.id.as_str()) {
                 scenes.push(Arc::clone(scene));
