@@ -165,7 +165,7 @@ async fn given_up(end: &mut Option<watch::Receiver<()>>) {
 }
 
 fn element(message: TopicMessage, scope: Scope) -> Bytes {
-    let TopicMessage { topic, sender, payload } = message;
+    let TopicMessage { topic, sender, payload, .. } = message;
     let payload = payload.into();
     match scope {
         Scope::Peer => {

@@ -41,6 +41,7 @@ use crate::archipelago::service::{Service, ServiceSettings};
 use crate::auth::{Challenge, ContractWallets, ServerName};
 use crate::bus::{Bus, Message, Subject};
 use crate::census::{self, Census};
+use crate::limit::Budget;
 use crate::room::{Link, RoomId, Sender};
 use atoll_proto::Address;
 use bytes::Bytes;
@@ -94,6 +95,8 @@ pub(crate) struct Inner {
     bus: Arc<dyn Bus>,
     verifier: Verifier,
     registry: Registry,
+    /// What waits in subscriptions to topics.
+    topics: Arc<Budget>,
     census: Arc<Mutex<Census>>,
     shards: Vec<Shard>,
     counters: Arc<Counters>,
@@ -122,6 +125,7 @@ impl Region {
             Inner {
                 verifier: Verifier::new(&settings, &host),
                 registry: Registry::new(settings.max_sessions),
+                topics: topics::budget(),
                 tasks: service.into_iter().chain([router, counting]).collect(),
                 census,
                 settings,

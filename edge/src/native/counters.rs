@@ -1,14 +1,22 @@
 //! What the native doors count.
 
-use super::budget::Budget;
+use super::outbox::OVERHEAD;
 use super::streams::Lane;
 use super::uploads::News;
 use atoll_core::Counter;
+use atoll_core::limit::Budget;
 use atoll_proto::atoll::ErrorCode;
 use atoll_proto::close::CloseCode;
+use atoll_proto::lanes::MAX_ORDERED;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Bytes kept for all clients, beside what is kept for each in any case.
+const KEPT_FOR_ALL: usize = 512 << 20;
+
+/// Bytes kept for a client in any case: one ordered message of any size, or many small ones.
+pub(super) const KEPT_ALWAYS: usize = MAX_ORDERED + OVERHEAD;
 
 /// Counts by name, as `/status` shows them. Names with a count of 0 are left out.
 pub type ByName = BTreeMap<&'static str, u64>;
@@ -48,7 +56,7 @@ pub(crate) struct Counters {
 }
 
 /// Numbered messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LaneCounters {
     pub(super) ordered_in: Counter,
     pub(super) ordered_out: Counter,
@@ -57,7 +65,23 @@ pub(super) struct LaneCounters {
     pub(super) gaps_in: Counter,
     pub(super) lost_out: Counter,
     pub(super) shed: Counter,
+    /// What is kept for all clients of the process until they acknowledge it.
     pub(super) budget: Arc<Budget>,
+}
+
+impl Default for LaneCounters {
+    fn default() -> Self {
+        Self {
+            ordered_in: Counter::default(),
+            ordered_out: Counter::default(),
+            large_in: Counter::default(),
+            large_out: Counter::default(),
+            gaps_in: Counter::default(),
+            lost_out: Counter::default(),
+            shed: Counter::default(),
+            budget: Arc::new(Budget::new(KEPT_FOR_ALL, KEPT_ALWAYS)),
+        }
+    }
 }
 
 /// A number that follows how many there are.

@@ -5,7 +5,6 @@
 //! for all of them: login, heartbeats, seats, datagrams, and one numbered end.
 
 mod attach;
-mod budget;
 mod carrier;
 mod connection;
 mod control;
