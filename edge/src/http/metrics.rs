@@ -48,6 +48,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
         ("datagram_wrong_tag", native.wrong_tag),
         ("datagram_session_behind", native.datagrams_behind),
         ("message_not_acknowledged", native.lanes.lost_out),
+        ("topic_receiver_behind", native.topics_missed),
         ("heartbeat_refused", region.archipelago.refused),
         ("bus_full", region.bus.lost + region.archipelago.lost),
         ("bus_subscriber_slow", region.bus.dropped + region.archipelago.dropped),

@@ -50,6 +50,10 @@ pub(crate) struct Counters {
     pub(super) chunks_behind: Counter,
     /// Chunks that did not fit the path of their receiver.
     pub(super) chunks_too_large: Counter,
+    /// Messages of topics to clients.
+    pub(super) topics_out: Counter,
+    /// Messages of topics that a client missed, because it was behind or they are too large for the control stream.
+    pub(super) topics_missed: Counter,
     pub(super) lanes: LaneCounters,
     closed: [Counter; CloseCode::ALL.len()],
     refused: [Counter; REFUSALS.len()],
@@ -106,7 +110,7 @@ impl Drop for Counted<'_> {
 }
 
 /// Every code an `Error` message may carry.
-pub(super) const REFUSALS: [ErrorCode; 10] = [
+pub(super) const REFUSALS: [ErrorCode; 12] = [
     ErrorCode::InvalidPosition,
     ErrorCode::PayloadTooLarge,
     ErrorCode::MalformedDatagram,
@@ -117,6 +121,8 @@ pub(super) const REFUSALS: [ErrorCode; 10] = [
     ErrorCode::InvalidRoom,
     ErrorCode::LeftRoom,
     ErrorCode::ResumeRefused,
+    ErrorCode::InvalidTopic,
+    ErrorCode::TooManySubscriptions,
 ];
 
 /// What the native doors hold and have done.
@@ -150,6 +156,10 @@ pub struct NativeStatus {
     pub chunks_behind: u64,
     /// Chunks that did not fit the path of their receiver.
     pub chunks_too_large: u64,
+    /// Messages of topics to clients.
+    pub topics_out: u64,
+    /// Messages of topics that a client missed.
+    pub topics_missed: u64,
     /// Numbered messages.
     pub lanes: LaneStatus,
     /// Ended connections, by the name of the close code.
@@ -220,6 +230,8 @@ impl Counters {
             datagrams_behind: self.datagrams_behind.value(),
             chunks_behind: self.chunks_behind.value(),
             chunks_too_large: self.chunks_too_large.value(),
+            topics_out: self.topics_out.value(),
+            topics_missed: self.topics_missed.value(),
             lanes: LaneStatus {
                 ordered_in: self.lanes.ordered_in.value(),
                 ordered_out: self.lanes.ordered_out.value(),

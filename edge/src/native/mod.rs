@@ -27,6 +27,7 @@ mod serve;
 mod session;
 mod streams;
 mod token;
+mod topics;
 mod upload_budget;
 mod uploads;
 mod welcome;
