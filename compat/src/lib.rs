@@ -14,7 +14,9 @@
 
 pub mod archipelago_ws;
 pub mod bff;
+mod bounded;
 mod doorway;
+mod handshake;
 pub mod rpc;
 mod socket;
 

@@ -135,12 +135,8 @@ impl Edge {
         };
         let (end_kernels, ending) = watch::channel(false);
         let origins = options.allowed_origins.clone();
-        let doorway = Doorway {
-            region: region.clone(),
-            waiting: Arc::clone(door.waiting()),
-            allows_origin: Arc::new(move |origin| origins.allows(origin)),
-            ending,
-        };
+        let allows_origin = Arc::new(move |origin: Option<&str>| origins.allows(origin));
+        let doorway = Doorway::new(region.clone(), Arc::clone(door.waiting()), allows_origin, ending);
         let http = HttpOptions {
             about,
             region,

@@ -11,7 +11,6 @@ use atoll_proto::archipelago::server_packet::Message as ToClient;
 use atoll_proto::archipelago::{
     ChallengeResponseMessage, ClientPacket, Heartbeat, KickedMessage, ServerPacket, WelcomeMessage,
 };
-use axum::extract::ws::WebSocket;
 use prost::Message as _;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -22,8 +21,7 @@ const STEP: Duration = Duration::from_secs(30);
 /// What these clients have: LiveKit since the first of them, WebSocket rooms in some.
 const CAPABILITIES: Capabilities = Capabilities::NONE.with(Transport::Livekit).with(Transport::WsRoom);
 
-pub(super) async fn serve(socket: WebSocket, arrival: Arrival) {
-    let mut socket = Socket::new(socket, arrival.doorway.ending.clone());
+pub(super) async fn serve(mut socket: Socket, arrival: Arrival) {
     let ended = match converse(&mut socket, arrival).await {
         Ok(never) => match never {},
         Err(ended) => ended,

@@ -10,14 +10,9 @@ mod neighbours;
 
 use crate::doorway::{ClientAddress, Doorway};
 use axum::Router;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::any;
-
-/// Largest message from a client, in bytes: the longest auth chain that is read, and room for what is around it.
-const MAX_MESSAGE: usize = 128 * 1024;
 
 /// The door's routes. Each request must carry a [`ClientAddress`] among its extensions.
 pub fn routes(doorway: Doorway) -> Router {
@@ -27,8 +22,7 @@ pub fn routes(doorway: Doorway) -> Router {
 async fn upgrade(
     State(doorway): State<Doorway>,
     Extension(client): Extension<ClientAddress>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    request: Request,
 ) -> Response {
-    doorway.upgrade(client, &headers, upgrade, MAX_MESSAGE, conversation::serve)
+    doorway.upgrade(client, request, conversation::serve)
 }

@@ -23,9 +23,7 @@ use crate::doorway::{ClientAddress, Doorway};
 use crate::rpc::PortIds;
 use atoll_core::region::{Capabilities, Transport};
 use axum::Router;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use bytes::Bytes;
@@ -34,9 +32,6 @@ use std::net::IpAddr;
 /// The sub-protocol of kernels from July to October 2022. Those of August and September stop when they are told that
 /// their address is connected already.
 const FIRST_GENERATION: &str = "comms";
-
-/// Largest frame from a client, in bytes. An auth chain of 1 MiB is read, and refused in words.
-const MAX_FRAME: usize = 2 << 20;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -71,10 +66,9 @@ pub fn routes(doorway: Doorway) -> Router {
 async fn upgrade(
     State(Door { doorway, ids }): State<Door>,
     Extension(client): Extension<ClientAddress>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    request: Request,
 ) -> Response {
-    doorway.upgrade(client, &headers, upgrade, MAX_FRAME, |socket, arrival| socket::serve(socket, arrival, ids))
+    doorway.upgrade(client, request, |socket, arrival| socket::serve(socket, arrival, ids))
 }
 
 fn encoded(message: &impl prost::Message) -> Bytes {

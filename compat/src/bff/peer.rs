@@ -17,6 +17,9 @@ use tokio::time::{Instant, sleep_until};
 /// Heartbeats that may wait for the session's task.
 const HEARTBEATS: usize = 16;
 
+/// Largest heartbeat that is read, in bytes: a position, and many times the longest name of an island.
+const MAX_HEARTBEAT: usize = 1024;
+
 /// How long a client whose address has logged in elsewhere may stay to hear of it.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -49,6 +52,9 @@ impl Peer {
     /// Passes a heartbeat on. Whether it says a place or comes too often is not told: kernels leave the realm when a
     /// heartbeat fails.
     pub(super) fn heartbeat(&self, payload: &[u8]) {
+        if payload.len() > MAX_HEARTBEAT {
+            return;
+        }
         if let Ok(heartbeat) = atoll_proto::decode::<Heartbeat>(payload) {
             // A full queue is that of a client far above the limit.
             let _ = self.heartbeats.try_send(heartbeat);

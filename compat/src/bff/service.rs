@@ -7,16 +7,24 @@ use super::director;
 use super::modules::{AFTER_LOGIN, AUTHENTICATION};
 use crate::rpc::{Answer, Arguments, Call, CallError, Module, PortId, Service};
 use crate::socket::Ended;
+use atoll_core::auth::MAX_CHAIN_BYTES;
 use atoll_core::region::{Region, Scope};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Bytes of auth chains of one connection that may be checked, or wait for it, at the same time: two of the longest.
+const MAX_CHAINS: usize = 2 * MAX_CHAIN_BYTES;
 
 /// What one connection of a kernel offers: the [`Service`] behind the WebSocket.
 pub struct Ports {
     region: Region,
     client: Client,
     ports: BTreeMap<PortId, Port>,
+    /// Bytes of auth chains that may be under way.
+    chains: Arc<Semaphore>,
 }
 
 struct Port {
@@ -27,7 +35,7 @@ struct Port {
 impl Ports {
     /// What a new connection of `client` offers.
     pub fn new(region: Region, client: Client) -> Self {
-        Self { region, client, ports: BTreeMap::new() }
+        Self { region, client, ports: BTreeMap::new(), chains: Arc::new(Semaphore::new(MAX_CHAINS)) }
     }
 
     /// Whether somebody has logged in on one of the ports.
@@ -50,7 +58,7 @@ impl Ports {
 
 impl Service for Ports {
     fn create_port(&mut self, port: PortId, _name: &str) -> Result<(), CallError> {
-        let authentication = Authentication::new(self.region.clone(), self.client);
+        let authentication = Authentication::new(self.region.clone(), self.client, Arc::clone(&self.chains));
         self.ports.insert(port, Port { authentication, subscriptions: Subscriptions::default() });
         Ok(())
     }
@@ -80,7 +88,7 @@ impl Service for Ports {
         };
         match procedure {
             "GetChallenge" => return now(authentication.challenge(&payload)),
-            "Authenticate" => return Call::Unary(authentication.clone().authenticate(payload).boxed()),
+            "Authenticate" => return authentication.clone().authenticate(&payload),
             "GetDisconnectionMessage" => {
                 return Call::Unary(authentication.clone().disconnection_message().boxed());
             }
@@ -94,13 +102,13 @@ impl Service for Ports {
             (_, "PublishToTopic") => now(publish(&peer, &payload)),
             (_, "SubscribeToPeerMessages") => now(subscriptions.subscribe(&peer, Scope::Peer, &payload)),
             (_, "SubscribeToSystemMessages") => now(subscriptions.subscribe(&peer, Scope::System, &payload)),
-            (_, "GetPeerMessages") => Call::Stream(subscriptions.read(Scope::Peer, payload)),
-            (_, "GetSystemMessages") => Call::Stream(subscriptions.read(Scope::System, payload)),
+            (_, "GetPeerMessages") => Call::Stream(subscriptions.read(Scope::Peer, &payload)),
+            (_, "GetSystemMessages") => Call::Stream(subscriptions.read(Scope::System, &payload)),
             (_, "UnsubscribeToPeerMessages" | "UnsubscribeToSystemMessages") => {
                 now(subscriptions.unsubscribe(&payload))
             }
-            (_, "PeerSubscription") => Call::Stream(subscription(peer, Scope::Peer, payload)),
-            (_, "SystemSubscription") => Call::Stream(subscription(peer, Scope::System, payload)),
+            (_, "PeerSubscription") => Call::Stream(subscription(peer, Scope::Peer, &payload)),
+            (_, "SystemSubscription") => Call::Stream(subscription(peer, Scope::System, &payload)),
             (_, "SendHeartbeat") => {
                 peer.heartbeat(&payload);
                 now(Ok(Bytes::new().into()))

@@ -2,11 +2,11 @@
 
 use super::service::Ports;
 use super::{Client, FIRST_GENERATION};
-use crate::doorway::Arrival;
+use crate::bounded::SMALL;
+use crate::doorway::{Arrival, LARGE};
 use crate::rpc::{Connection, Output, PortIds};
 use crate::socket::{Ended, Socket};
 use atoll_core::limit::Spot;
-use axum::extract::ws::WebSocket;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -14,8 +14,7 @@ use tokio::time::{Instant, sleep_until};
 const LOGIN: Duration = Duration::from_secs(30);
 
 /// Serves one kernel until either side ends it.
-pub(super) async fn serve(socket: WebSocket, arrival: Arrival, ids: PortIds) {
-    let mut socket = Socket::new(socket, arrival.doorway.ending.clone());
+pub(super) async fn serve(mut socket: Socket, arrival: Arrival, ids: PortIds) {
     let ended = match converse(&mut socket, arrival, ids).await {
         Ok(never) => match never {},
         Err(ended) => ended,
@@ -33,8 +32,12 @@ async fn converse(socket: &mut Socket, arrival: Arrival, ids: PortIds) -> Result
     loop {
         match (connection.service().has_session(), &spot) {
             // From here on the session counts, and not the wait for it.
-            (true, Some(_)) => (spot, deadline) = (None, None),
+            (true, Some(_)) => {
+                (spot, deadline) = (None, None);
+                socket.allow(LARGE);
+            }
             (false, None) => {
+                socket.allow(SMALL);
                 spot = Some(doorway.waiting.enter(from).ok_or(Ended::Evicted)?);
                 deadline = Some(Instant::now() + LOGIN);
             }

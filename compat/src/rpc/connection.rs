@@ -16,7 +16,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
 /// Calls of one connection that may be under way; every open stream is one. Kernels have a handful.
-const MAX_CALLS: usize = 1024;
+const MAX_CALLS: usize = 512;
+
+/// Longest name of a port or a module, in bytes.
+const MAX_NAME: usize = 256;
 
 /// Gives port ids. They count over all connections of a server, from 1.
 #[derive(Debug, Clone, Default)]
@@ -108,7 +111,7 @@ impl<S: Service> Connection<S> {
 
     fn output(&self) -> Option<Output> {
         self.wire.pop().map(|outgoing| match outgoing {
-            Outgoing::Frame(frame) => Output::Frame(frame.encode()),
+            Outgoing::Frame(frame) => Output::Frame(encode(frame)),
             Outgoing::Then(action) => Output::Then(action),
         })
     }
@@ -116,6 +119,9 @@ impl<S: Service> Connection<S> {
     fn create_port(&mut self, number: Number, name: String) {
         if self.ports.is_full() {
             return fail(&self.wire, number, CallError("Too many ports".to_owned()));
+        }
+        if name.len() > MAX_NAME {
+            return fail(&self.wire, number, CallError("Port name too long".to_owned()));
         }
         let port = self.ids.next();
         match self.service.create_port(port, &name) {
@@ -147,6 +153,7 @@ impl<S: Service> Connection<S> {
         };
         let Some(module) = port.loaded(name).or_else(|| self.service.module(id, name)) else {
             // Two closing brackets, as the original has them.
+            let name: String = name.chars().take(MAX_NAME).collect();
             let message = format!("Module {name} is not available for port {} ({}))", port.name, id.0);
             return fail(&self.wire, number, CallError(message));
         };
@@ -185,5 +192,25 @@ impl<S: Service> Connection<S> {
 
     fn stream(&mut self, number: Number, item: StreamItem) -> Result<(), Violation> {
         self.wire.route(number, item).map_err(|_| Violation::Flooded)
+    }
+}
+
+/// The bytes of a frame. Those of an item hold the item, too, so that its service can count them for as long as they wait.
+fn encode(frame: ToClient) -> Bytes {
+    let item = match &frame {
+        ToClient::Stream { item, .. } if !item.payload.is_empty() => item.payload.clone(),
+        _ => return frame.encode(),
+    };
+    Bytes::from_owner(Encoded { frame: frame.encode(), _item: item })
+}
+
+struct Encoded {
+    frame: Bytes,
+    _item: Bytes,
+}
+
+impl AsRef<[u8]> for Encoded {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
     }
 }

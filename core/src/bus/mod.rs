@@ -98,20 +98,35 @@ impl Subscription {
         (feed, Self { messages, dropped })
     }
 
-    /// The next message; `None` when the bus has ended.
+    /// The next message; `None` when the bus has ended. It keeps the memory that it waited in for as long as its payload is
+    /// held.
     pub async fn next(&mut self) -> Option<Message> {
-        self.messages.recv().await.map(|(message, _)| message)
+        self.messages.recv().await.map(held)
     }
 
     /// The next message, if one waits.
     pub fn try_next(&mut self) -> Option<Message> {
-        self.messages.try_recv().ok().map(|(message, _)| message)
+        self.messages.try_recv().ok().map(held)
     }
 
     /// Messages dropped so far because this subscriber was slow, or had no memory left to let them wait in.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
+}
+
+/// A payload and the memory it takes of a share.
+struct Held(Bytes, #[expect(dead_code, reason = "given back when it is dropped")] Taken);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn held((message, taken): Waiting) -> Message {
+    let Some(taken) = taken else { return message };
+    Message { payload: Bytes::from_owner(Held(message.payload, taken)), ..message }
 }
 
 type Wanted = Arc<dyn Fn(&Message) -> bool + Send + Sync>;

@@ -51,3 +51,17 @@ async fn what_waits_for_all_sessions_is_bounded_and_a_little_waits_for_each() {
     drop(subscriptions);
     assert_eq!(region.inner.topics.kept(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_takes_memory_until_its_payload_is_dropped() {
+    let region = region();
+    let session = session(&region, 1);
+    let mut subscription = session.topics().subscribe(Scope::Peer, "abc").unwrap();
+    say(&region, vec![7; 1000]);
+    let message = at_once(subscription.next()).await.flatten().unwrap();
+    assert_eq!(message.payload, vec![7; 1000]);
+    drop(subscription);
+    assert!(region.inner.topics.kept() > 1000);
+    drop(message);
+    assert_eq!(region.inner.topics.kept(), 0);
+}
