@@ -1,6 +1,7 @@
 //! What every door of this crate is given by the edge that mounts it.
 
 use crate::bounded::{Bounded, Limit, SMALL};
+use crate::counters::{Counted, Counters, DoorCounters, DoorName, Refusal};
 use crate::handshake::Handshake;
 use crate::socket::Socket;
 use atoll_core::limit::{AmongEquals, Crowd, Spot};
@@ -8,6 +9,7 @@ use atoll_core::region::Region;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,11 +24,12 @@ pub type OriginRule = Arc<dyn Fn(Option<&str>) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct Doorway {
     pub(crate) region: Region,
-    pub(crate) waiting: Arc<Crowd>,
+    waiting: Arc<Crowd>,
     allows_origin: OriginRule,
     ending: watch::Receiver<bool>,
     /// Who is sending a large message.
     large: Arc<Crowd>,
+    counters: Arc<Counters>,
 }
 
 /// The address of the client that sent a request. The edge puts one among the extensions of every request.
@@ -36,10 +39,24 @@ pub struct ClientAddress(pub IpAddr);
 /// A WebSocket on its way in.
 pub(crate) struct Arrival {
     pub(crate) doorway: Doorway,
+    pub(crate) counters: Arc<DoorCounters>,
     pub(crate) from: IpAddr,
-    pub(crate) spot: Spot,
+    pub(crate) waiting: Waiting,
     /// The first subprotocol that the client offered.
     pub(crate) protocol: Option<String>,
+}
+
+/// The wait of somebody who has not logged in yet.
+pub(crate) struct Waiting {
+    spot: Spot,
+    _counted: Counted,
+}
+
+impl Waiting {
+    /// Waits until others need the place of who waits. Cancel-safe.
+    pub(crate) async fn evicted(&self) {
+        self.spot.evicted().await;
+    }
 }
 
 /// Largest message of any client, in bytes, once it has logged in.
@@ -56,49 +73,66 @@ impl Doorway {
     /// once `ending` is true.
     pub fn new(region: Region, waiting: Arc<Crowd>, allows_origin: OriginRule, ending: watch::Receiver<bool>) -> Self {
         let large = Arc::new(Crowd::new(LARGE_AT_A_TIME, None, AmongEquals::OldestLeaves));
-        Self { region, waiting, allows_origin, ending, large }
+        Self { region, waiting, allows_origin, ending, large, counters: Arc::default() }
+    }
+
+    /// What all doors with this way count.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Lets somebody wait who has a socket and no session, unless too many from there do.
+    pub(crate) fn wait(&self, from: IpAddr, counters: &Arc<DoorCounters>) -> Option<Waiting> {
+        let spot = self.waiting.enter(from);
+        if spot.is_none() {
+            counters.refused(Refusal::Crowded);
+        }
+        Some(Waiting { spot: spot?, _counted: counters.waiting() })
     }
 
     /// Upgrades a request to a WebSocket, if it may come in. Messages are small ones until the door says otherwise.
     pub(crate) fn upgrade<F: Future<Output = ()> + Send + 'static>(
         &self,
+        door: DoorName,
         ClientAddress(from): ClientAddress,
         request: Request,
         serve: impl FnOnce(Socket, Arrival) -> F + Send + 'static,
     ) -> Response {
+        let counters = Arc::clone(self.counters.of(door));
         let origin = request.headers().get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
         if !(self.allows_origin)(origin) {
+            counters.refused(Refusal::Origin);
             return (StatusCode::FORBIDDEN, "pages of this origin may not open sessions here").into_response();
         }
         let handshake = match Handshake::read(request) {
             Ok(handshake) => handshake,
             Err(error) => return error.into_response(),
         };
-        let Some(spot) = self.waiting.enter(from) else {
+        let Some(waiting) = self.wait(from, &counters) else {
             return (StatusCode::SERVICE_UNAVAILABLE, "too many wait to log in").into_response();
         };
         let answer = handshake.answer();
         let Handshake { upgrade, protocol, .. } = handshake;
-        let arrival = Arrival { doorway: self.clone(), from, spot, protocol };
+        let arrival = Arrival { doorway: self.clone(), counters, from, waiting, protocol };
         tokio::spawn(async move {
             // Otherwise the client did not wait for the answer.
             if let Ok(connection) = upgrade.await {
-                let socket = arrival.doorway.open(TokioIo::new(connection), from).await;
+                let socket = arrival.doorway.open(TokioIo::new(connection), &arrival).await;
                 serve(socket, arrival).await;
             }
         });
         answer
     }
 
-    async fn open(&self, connection: TokioIo<hyper::upgrade::Upgraded>, from: IpAddr) -> Socket {
+    async fn open(&self, connection: TokioIo<Upgraded>, arrival: &Arrival) -> Socket {
         let limit = Limit::new(SMALL);
-        let stream = Bounded::new(connection, limit.clone(), Arc::clone(&self.large), from);
+        let stream = Bounded::new(connection, limit.clone(), Arc::clone(&self.large), arrival.from);
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
             .max_message_size(Some(LARGE as usize))
             .max_frame_size(Some(LARGE as usize));
         let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-        Socket::new(stream, limit, self.ending.clone())
+        Socket::new(stream, limit, Arc::clone(&arrival.counters), self.ending.clone())
     }
 }

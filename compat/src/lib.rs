@@ -15,9 +15,11 @@
 pub mod archipelago_ws;
 pub mod bff;
 mod bounded;
+mod counters;
 mod doorway;
 mod handshake;
 pub mod rpc;
 mod socket;
 
+pub use counters::{ByName, Counters, DoorStatus, KernelStatus};
 pub use doorway::{ClientAddress, Doorway, OriginRule};

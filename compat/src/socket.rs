@@ -1,10 +1,12 @@
 //! A WebSocket of binary messages that is pinged, and ends with the edge.
 
 use crate::bounded::{Bounded, Limit, Refused};
+use crate::counters::{Counted, DoorCounters};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
@@ -68,6 +70,8 @@ pub(crate) enum Ended {
 pub(crate) struct Socket {
     socket: WebSocketStream<Bounded<TokioIo<Upgraded>>>,
     limit: Limit,
+    counters: Arc<DoorCounters>,
+    _counted: Counted,
     ending: watch::Receiver<bool>,
     pings: Interval,
     answered: bool,
@@ -77,11 +81,13 @@ impl Socket {
     pub(crate) fn new(
         socket: WebSocketStream<Bounded<TokioIo<Upgraded>>>,
         limit: Limit,
+        counters: Arc<DoorCounters>,
         ending: watch::Receiver<bool>,
     ) -> Self {
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { socket, limit, ending, pings, answered: true }
+        let counted = counters.socket();
+        Self { socket, limit, counters, _counted: counted, ending, pings, answered: true }
     }
 
     /// Takes messages of at most so many bytes from now on; of [`SMALL`] ones at first.
@@ -102,7 +108,10 @@ impl Socket {
                 continue;
             };
             match message {
-                Some(Ok(Message::Binary(message))) => return Ok(message),
+                Some(Ok(Message::Binary(message))) => {
+                    self.counters.bytes_in.add(message.len() as u64);
+                    return Ok(message);
+                }
                 Some(Ok(Message::Text(_))) => return Err(Ended::Text),
                 Some(Ok(Message::Pong(_))) => self.answered = true,
                 Some(Ok(Message::Ping(_))) => {}
@@ -115,6 +124,7 @@ impl Socket {
 
     /// Writes a message, in several frames if it is a large one.
     pub(crate) async fn send(&mut self, mut message: Bytes) -> Result<(), Ended> {
+        self.counters.bytes_out.add(message.len() as u64);
         if message.len() <= PIECE {
             return in_time(self.socket.send(Message::Binary(message))).await;
         }
@@ -133,6 +143,7 @@ impl Socket {
 
     /// Ends it with a close, unless nobody would hear that.
     pub(crate) async fn close(mut self, ended: &Ended) {
+        self.counters.closed(ended);
         if matches!(ended, Ended::Silent | Ended::Clogged | Ended::Left) {
             return;
         }
@@ -181,6 +192,40 @@ fn why(error: &Error) -> Ended {
 }
 
 impl Ended {
+    /// Every name that there is.
+    pub(crate) const NAMES: [&str; 12] = [
+        "left",
+        "silent",
+        "clogged",
+        "text",
+        "malformed",
+        "no_websocket",
+        "too_large",
+        "login_timeout",
+        "login_refused",
+        "replaced",
+        "evicted",
+        "ending",
+    ];
+
+    /// How metrics call it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Silent => "silent",
+            Self::Clogged => "clogged",
+            Self::Text => "text",
+            Self::Violation(_) => "malformed",
+            Self::Broken(_) => "no_websocket",
+            Self::TooLarge(_) => "too_large",
+            Self::LoginTimeout => "login_timeout",
+            Self::Refused => "login_refused",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
+            Self::Ending => "ending",
+        }
+    }
+
     /// The code of the WebSocket protocol that comes closest.
     const fn code(&self) -> u16 {
         match self {

@@ -141,6 +141,7 @@ impl Edge {
             about,
             region,
             native: door.clone(),
+            kernels: Arc::clone(doorway.counters()),
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
             doors: ws::routes(door.clone()).merge(compat(doorway)),

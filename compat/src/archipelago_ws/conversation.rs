@@ -1,6 +1,7 @@
 //! One client: login, then heartbeats and island changes.
 
 use super::neighbours::Neighbours;
+use crate::counters::Refusal;
 use crate::doorway::Arrival;
 use crate::socket::{Ended, Socket};
 use atoll_core::Address;
@@ -33,8 +34,9 @@ pub(super) async fn serve(mut socket: Socket, arrival: Arrival) {
 async fn converse(socket: &mut Socket, arrival: Arrival) -> Result<std::convert::Infallible, Ended> {
     let session = tokio::select! {
         session = log_in(socket, &arrival) => session?,
-        () = arrival.spot.evicted() => return Err(Ended::Evicted),
+        () = arrival.waiting.evicted() => return Err(Ended::Evicted),
     };
+    arrival.counters.logins.add(1);
     // From here on the session counts, and not the wait for it.
     drop(arrival);
     send(socket, ToClient::Welcome(WelcomeMessage { peer_id: session.address().to_string() })).await?;
@@ -46,7 +48,10 @@ async fn log_in(socket: &mut Socket, arrival: &Arrival) -> Result<Session, Ended
     let FromClient::ChallengeRequest(request) = step(socket).await? else {
         return Err(Ended::Violation("challenge_request must come first".to_owned()));
     };
-    let address = request.address.parse::<Address>().map_err(|error| Ended::Violation(error.to_string()))?;
+    let address = request.address.parse::<Address>().map_err(|error| {
+        arrival.counters.refused(Refusal::Unauthorized);
+        Ended::Violation(error.to_string())
+    })?;
     let challenge = region.kernel_challenge();
     let challenge_to_sign = challenge.as_str().to_owned();
     let already_connected = region.is_logged_in(address);
@@ -59,6 +64,7 @@ async fn log_in(socket: &mut Socket, arrival: &Arrival) -> Result<Session, Ended
     let proof = Proof::SignedChallenge { challenge, signer: Some(address), auth_chain_json };
     region.login(proof, arrival.from, CAPABILITIES).await.map_err(|error| {
         tracing::debug!(%address, "a login to archipelago failed: {error}");
+        arrival.counters.refused(Refusal::of(&error));
         Ended::Refused
     })
 }

@@ -8,6 +8,7 @@
 mod conversation;
 mod neighbours;
 
+use crate::counters::DoorName;
 use crate::doorway::{ClientAddress, Doorway};
 use axum::Router;
 use axum::extract::{Extension, Request, State};
@@ -24,5 +25,5 @@ async fn upgrade(
     Extension(client): Extension<ClientAddress>,
     request: Request,
 ) -> Response {
-    doorway.upgrade(client, request, conversation::serve)
+    doorway.upgrade(DoorName::Archipelago, client, request, conversation::serve)
 }

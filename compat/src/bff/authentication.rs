@@ -3,6 +3,7 @@
 use super::modules::AVAILABLE;
 use super::peer::Peer;
 use super::{Client, encoded};
+use crate::counters::{DoorCounters, Refusal};
 use crate::rpc::{Answer, Call, CallError};
 use atoll_core::Address;
 use atoll_core::auth::{AuthError, Challenge};
@@ -23,6 +24,7 @@ pub(super) struct Authentication {
     challenge: Challenge,
     /// What auth chains under way may take, with those of the connection's other ports.
     chains: Arc<Semaphore>,
+    counters: Arc<DoorCounters>,
     state: Arc<Mutex<State>>,
 }
 
@@ -33,9 +35,14 @@ struct State {
 }
 
 impl Authentication {
-    pub(super) fn new(region: Region, client: Client, chains: Arc<Semaphore>) -> Self {
+    pub(super) fn new(
+        region: Region,
+        client: Client,
+        chains: Arc<Semaphore>,
+        counters: Arc<DoorCounters>,
+    ) -> Self {
         let challenge = region.kernel_challenge();
-        Self { region, client, challenge, chains, state: Arc::default() }
+        Self { region, client, challenge, chains, counters, state: Arc::default() }
     }
 
     /// Who logged in on this port.
@@ -82,7 +89,10 @@ impl Authentication {
         let SignedChallenge { auth_chain_json } = atoll_proto::decode(request).map_err(|_| self.refuse())?;
         let bytes = u32::try_from(auth_chain_json.len()).map_err(|_| failed())?;
         // Only who sends many at once, or one that is none, meets the limit.
-        let permit = Arc::clone(&self.chains).try_acquire_many_owned(bytes).map_err(|_| failed())?;
+        let permit = Arc::clone(&self.chains).try_acquire_many_owned(bytes).map_err(|_| {
+            self.counters.refused(Refusal::Unauthorized);
+            failed()
+        })?;
         Ok((auth_chain_json, permit))
     }
 
@@ -90,12 +100,14 @@ impl Authentication {
         let proof = Proof::SignedChallenge { challenge: self.challenge.clone(), signer: None, auth_chain_json };
         let session = self.region.login(proof, self.client.from, self.client.capabilities).await.map_err(|error| {
             tracing::debug!("a login over the BFF failed: {error}");
+            self.counters.refused(Refusal::of(&error));
             match error {
                 // What is no chain raised JavaScript's own errors and left the port open.
                 LoginError::Unauthorized(AuthError::Malformed(_)) => failed(),
-                _ => self.refuse(),
+                _ => self.close(),
             }
         })?;
+        self.counters.logins.add(1);
         let peer_id = session.address().to_string();
         self.state().peer = Some(Peer::start(session));
         let available_modules = AVAILABLE.map(str::to_owned).to_vec();
@@ -112,8 +124,14 @@ impl Authentication {
         Ok(encoded(&DisconnectionMessage { reason: DisconnectionReason::DrKicked.into() }).into())
     }
 
-    /// The original's words for whatever was wrong; the port is closed after them.
+    /// Refuses what is no request, or not for an address.
     fn refuse(&self) -> CallError {
+        self.counters.refused(Refusal::Unauthorized);
+        self.close()
+    }
+
+    /// The original's words for whatever was wrong; the port is closed after them.
+    fn close(&self) -> CallError {
         self.state().refused = true;
         failed()
     }

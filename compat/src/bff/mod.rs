@@ -19,6 +19,7 @@ mod socket;
 
 pub use service::Ports;
 
+use crate::counters::DoorName;
 use crate::doorway::{ClientAddress, Doorway};
 use crate::rpc::PortIds;
 use atoll_core::region::{Capabilities, Transport};
@@ -68,7 +69,7 @@ async fn upgrade(
     Extension(client): Extension<ClientAddress>,
     request: Request,
 ) -> Response {
-    doorway.upgrade(client, request, |socket, arrival| socket::serve(socket, arrival, ids))
+    doorway.upgrade(DoorName::Bff, client, request, |socket, arrival| socket::serve(socket, arrival, ids))
 }
 
 fn encoded(message: &impl prost::Message) -> Bytes {

@@ -5,6 +5,7 @@ use super::authentication::Authentication;
 use super::comms::{Subscriptions, publish, subscription};
 use super::director;
 use super::modules::{AFTER_LOGIN, AUTHENTICATION};
+use crate::counters::DoorCounters;
 use crate::rpc::{Answer, Arguments, Call, CallError, Module, PortId, Service};
 use crate::socket::Ended;
 use atoll_core::auth::MAX_CHAIN_BYTES;
@@ -25,6 +26,7 @@ pub struct Ports {
     ports: BTreeMap<PortId, Port>,
     /// Bytes of auth chains that may be under way.
     chains: Arc<Semaphore>,
+    counters: Arc<DoorCounters>,
 }
 
 struct Port {
@@ -35,7 +37,13 @@ struct Port {
 impl Ports {
     /// What a new connection of `client` offers.
     pub fn new(region: Region, client: Client) -> Self {
-        Self { region, client, ports: BTreeMap::new(), chains: Arc::new(Semaphore::new(MAX_CHAINS)) }
+        let chains = Arc::new(Semaphore::new(MAX_CHAINS));
+        Self { region, client, ports: BTreeMap::new(), chains, counters: Arc::default() }
+    }
+
+    /// These, whose logins count in `counters`.
+    pub(super) fn counted(self, counters: Arc<DoorCounters>) -> Self {
+        Self { counters, ..self }
     }
 
     /// Whether somebody has logged in on one of the ports.
@@ -58,7 +66,8 @@ impl Ports {
 
 impl Service for Ports {
     fn create_port(&mut self, port: PortId, _name: &str) -> Result<(), CallError> {
-        let authentication = Authentication::new(self.region.clone(), self.client, Arc::clone(&self.chains));
+        let (chains, counters) = (Arc::clone(&self.chains), Arc::clone(&self.counters));
+        let authentication = Authentication::new(self.region.clone(), self.client, chains, counters);
         self.ports.insert(port, Port { authentication, subscriptions: Subscriptions::default() });
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::arguments::Arguments;
 use super::calls::{fail, run};
 use super::ports::Ports;
+use super::tally::Tally;
 use super::wire::{Outgoing, Wire};
 use super::{CallError, PortId, Service};
 use atoll_proto::call::{FrameError, FromClient, Number, StreamItem, ToClient};
@@ -55,6 +56,7 @@ pub struct Connection<S> {
     service: S,
     wire: Wire,
     ids: PortIds,
+    tally: Arc<Tally>,
     ports: Ports,
     calls: FuturesUnordered<BoxFuture<'static, ()>>,
 }
@@ -64,7 +66,14 @@ impl<S: Service> Connection<S> {
     pub fn new(service: S, ids: PortIds) -> Self {
         let wire = Wire::default();
         wire.send(ToClient::Ready);
-        Self { service, wire, ids, ports: Ports::default(), calls: FuturesUnordered::new() }
+        let (tally, ports, calls) = (Arc::default(), Ports::default(), FuturesUnordered::new());
+        Self { service, wire, ids, tally, ports, calls }
+    }
+
+    /// This connection, whose calls count in `tally`, too.
+    #[must_use]
+    pub fn counted(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
     }
 
     /// The service.
@@ -81,6 +90,7 @@ impl<S: Service> Connection<S> {
             FromClient::CreatePort { number, name } => self.create_port(number, name),
             FromClient::RequestModule { number, port, name } => self.load(number, PortId(port), &name),
             FromClient::Request { number, port, procedure, arguments, payload } => {
+                self.tally.calls.add(1);
                 if let Err(error) = self.call(number, PortId(port), procedure, arguments, payload) {
                     fail(&self.wire, number, error);
                 }
@@ -111,7 +121,12 @@ impl<S: Service> Connection<S> {
 
     fn output(&self) -> Option<Output> {
         self.wire.pop().map(|outgoing| match outgoing {
-            Outgoing::Frame(frame) => Output::Frame(encode(frame)),
+            Outgoing::Frame(frame) => {
+                if matches!(frame, ToClient::Error { .. }) {
+                    self.tally.errors.add(1);
+                }
+                Output::Frame(encode(frame))
+            }
             Outgoing::Then(action) => Output::Then(action),
         })
     }

@@ -14,10 +14,12 @@ mod arguments;
 mod calls;
 mod connection;
 mod ports;
+mod tally;
 mod wire;
 
 pub use arguments::Arguments;
 pub use connection::{Connection, Output, PortIds, Violation};
+pub use tally::Tally;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;

@@ -10,6 +10,7 @@ mod subject;
 pub use local::LocalBus;
 pub use subject::{Pattern, Subject, SubjectError};
 
+use crate::Counter;
 use crate::limit::{Share, Taken};
 use bytes::Bytes;
 use std::fmt;
@@ -94,7 +95,7 @@ impl Subscription {
     pub fn channel(capacity: usize) -> (Feed, Self) {
         let (sender, messages) = mpsc::channel(capacity);
         let dropped = Arc::new(AtomicU64::new(0));
-        let feed = Feed { sender, dropped: Arc::clone(&dropped), wanted: None, share: None };
+        let feed = Feed { sender, dropped: Arc::clone(&dropped), wanted: None, share: None, losses: None };
         (feed, Self { messages, dropped })
     }
 
@@ -138,6 +139,7 @@ pub struct Feed {
     dropped: Arc<AtomicU64>,
     wanted: Option<Wanted>,
     share: Option<Arc<Share>>,
+    losses: Option<Arc<Counter>>,
 }
 
 impl fmt::Debug for Feed {
@@ -158,6 +160,13 @@ impl Feed {
     #[must_use]
     pub fn within(mut self, share: Arc<Share>) -> Self {
         self.share = Some(share);
+        self
+    }
+
+    /// This feed, whose dropped messages count in `losses`, too.
+    #[must_use]
+    pub fn counting(mut self, losses: Arc<Counter>) -> Self {
+        self.losses = Some(losses);
         self
     }
 
@@ -182,6 +191,9 @@ impl Feed {
 
     fn drop_one(&self) -> bool {
         self.dropped.fetch_add(1, Ordering::Relaxed);
+        if let Some(losses) = &self.losses {
+            losses.add(1);
+        }
         !self.is_closed()
     }
 

@@ -30,7 +30,7 @@ pub use line::{Busy, SendFailed};
 pub use login::{LoginError, Proof};
 pub use seat::{Bridge, Seat};
 pub use session::{HeartbeatError, Session, SessionEvent};
-pub use status::{BusStatus, PacketsRefused, Status};
+pub use status::{BusStatus, PacketsRefused, Status, TopicsStatus};
 pub use topics::{
     IslandChanges, MAX_TOPIC_PAYLOAD, Publication, PublishError, Scope, SubscribeError, Topic, TopicError,
     TopicMessage, TopicPattern, TopicSubscription, Topics,
@@ -235,7 +235,7 @@ impl Region {
 
     /// What the region holds and has done so far.
     pub fn status(&self) -> Status {
-        self.inner.counters.status(self.sessions(), self.inner.registry.evictions())
+        self.inner.counters.status(self.sessions(), self.inner.registry.evictions(), self.inner.topics.kept())
     }
 
     fn shard_of(&self, room: &RoomId) -> &Shard {

@@ -13,6 +13,7 @@ mod name;
 pub use name::{Topic, TopicError, TopicPattern};
 
 use super::Inner;
+use super::status::Counters;
 use crate::bus::{Feed, Message, Pattern, Subject, Subscription};
 use crate::limit::{Bucket, Budget, Share};
 use atoll_proto::Address;
@@ -109,6 +110,7 @@ pub struct Publication {
 impl Publication {
     /// Publishes it. A bus that does not take it loses it, and that is counted.
     pub fn publish(self) {
+        self.region.counters.topics_published.add(1);
         self.region.publish(&self.subject, self.payload);
     }
 }
@@ -134,6 +136,7 @@ pub struct TopicSubscription {
     feed: Feed,
     pattern: Pattern,
     limits: Arc<Limits>,
+    counters: Arc<Counters>,
 }
 
 impl Topics {
@@ -186,11 +189,13 @@ impl Topics {
             Scope::System => SYSTEM_CAPACITY,
         };
         let (feed, messages) = Subscription::channel(capacity);
-        let feed = feed.within(Arc::clone(&self.limits.waiting));
+        let counters = &self.region.counters;
+        counters.topic_subscriptions.add(1);
+        let feed = feed.within(Arc::clone(&self.limits.waiting)).counting(Arc::clone(&counters.topics_dropped));
         let own = self.address;
         let filtered = feed.clone().filtered(move |message| may_hear(own, scope, message));
         self.region.bus.attach(std::slice::from_ref(&pattern), filtered);
-        Ok(TopicSubscription { scope, messages, taken: 0, feed, pattern, limits: Arc::clone(&self.limits) })
+        Ok(TopicSubscription { scope, messages, taken: 0, feed, pattern, limits: Arc::clone(&self.limits), counters: Arc::clone(counters) })
     }
 }
 
@@ -199,6 +204,7 @@ impl TopicSubscription {
     pub async fn next(&mut self) -> Option<TopicMessage> {
         let message = self.messages.next().await?;
         self.taken += 1;
+        self.counters.topics_delivered.add(1);
         let number = self.taken + self.messages.dropped();
         let subject = message.subject.as_str();
         let (topic, sender) = match self.scope {
@@ -226,6 +232,7 @@ impl TopicSubscription {
 impl Drop for TopicSubscription {
     fn drop(&mut self) {
         self.limits.open.fetch_sub(1, Ordering::Relaxed);
+        self.counters.topic_subscriptions.subtract(1);
     }
 }
 
