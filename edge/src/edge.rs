@@ -66,8 +66,19 @@ pub struct Options {
     pub ethereum: Option<ServiceUrl>,
     /// Whether the public lists name peers.
     pub public_peers: bool,
+    /// What existing kernels are taken to have.
+    pub kernels: Kernels,
     /// How long clients have between being told that the edge ends and the end.
     pub shutdown_grace: Duration,
+}
+
+/// What existing kernels are taken to have, where they do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kernels {
+    /// Those at the BFF.
+    pub bff: bff::Settings,
+    /// Those at archipelago's WebSocket.
+    pub archipelago: archipelago_ws::Settings,
 }
 
 /// Why an edge did not start.
@@ -144,7 +155,7 @@ impl Edge {
             kernels: Arc::clone(doorway.counters()),
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
-            doors: ws::routes(door.clone()).merge(compat(doorway)),
+            doors: ws::routes(door.clone()).merge(compat(doorway, options.kernels)),
             public_peers: options.public_peers,
         };
         let http = HttpDoor::open(http_socket, http)?;
@@ -204,8 +215,8 @@ impl Drop for Keeping {
 }
 
 /// What existing kernels speak, on the HTTP port.
-fn compat(doorway: Doorway) -> Router {
-    bff::routes(doorway.clone()).merge(archipelago_ws::routes(doorway))
+fn compat(doorway: Doorway, kernels: Kernels) -> Router {
+    bff::routes(doorway.clone(), kernels.bff).merge(archipelago_ws::routes(doorway, kernels.archipelago))
 }
 
 fn certificate_warnings(options: &Options, origin: Option<Origin>, certificate: &Certificate) -> Vec<String> {

@@ -15,15 +15,30 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::any;
 
+/// What an operator decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether clients are taken to have WebSocket rooms beside LiveKit, as browsers' explorers do.
+    pub ws_room: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { ws_room: true }
+    }
+}
+
 /// The door's routes. Each request must carry a [`ClientAddress`] among its extensions.
-pub fn routes(doorway: Doorway) -> Router {
-    Router::new().route("/archipelago/ws", any(upgrade)).route("/ws", any(upgrade)).with_state(doorway)
+pub fn routes(doorway: Doorway, settings: Settings) -> Router {
+    Router::new().route("/archipelago/ws", any(upgrade)).route("/ws", any(upgrade)).with_state((doorway, settings))
 }
 
 async fn upgrade(
-    State(doorway): State<Doorway>,
+    State((doorway, settings)): State<(Doorway, Settings)>,
     Extension(client): Extension<ClientAddress>,
     request: Request,
 ) -> Response {
-    doorway.upgrade(DoorName::Archipelago, client, request, conversation::serve)
+    doorway.upgrade(DoorName::Archipelago, client, request, move |socket, arrival| {
+        conversation::serve(socket, arrival, settings)
+    })
 }

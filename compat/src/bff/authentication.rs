@@ -35,12 +35,7 @@ struct State {
 }
 
 impl Authentication {
-    pub(super) fn new(
-        region: Region,
-        client: Client,
-        chains: Arc<Semaphore>,
-        counters: Arc<DoorCounters>,
-    ) -> Self {
+    pub(super) fn new(region: Region, client: Client, chains: Arc<Semaphore>, counters: Arc<DoorCounters>) -> Self {
         let challenge = region.kernel_challenge();
         Self { region, client, challenge, chains, counters, state: Arc::default() }
     }
@@ -109,7 +104,7 @@ impl Authentication {
         })?;
         self.counters.logins.add(1);
         let peer_id = session.address().to_string();
-        self.state().peer = Some(Peer::start(session));
+        self.state().peer = Some(Peer::start(session, self.client.coordinates));
         let available_modules = AVAILABLE.map(str::to_owned).to_vec();
         Ok(encoded(&WelcomePeerInformation { peer_id, available_modules }).into())
     }

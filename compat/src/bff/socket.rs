@@ -1,11 +1,12 @@
 //! A kernel's WebSocket: frames in and out, and the end of a replaced session.
 
 use super::service::Ports;
-use super::{Client, FIRST_GENERATION};
+use super::{Client, Settings};
 use crate::bounded::SMALL;
 use crate::doorway::{Arrival, LARGE, Waiting};
 use crate::rpc::{Connection, Output, PortIds};
 use crate::socket::{Ended, Socket};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -14,8 +15,8 @@ use tokio::time::{Instant, sleep_until};
 const LOGIN: Duration = Duration::from_secs(30);
 
 /// Serves one kernel until either side ends it.
-pub(super) async fn serve(mut socket: Socket, arrival: Arrival, ids: PortIds) {
-    let ended = match converse(&mut socket, arrival, ids).await {
+pub(super) async fn serve(mut socket: Socket, arrival: Arrival, settings: Settings, ids: PortIds) {
+    let ended = match converse(&mut socket, arrival, settings, ids).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     };
@@ -23,9 +24,14 @@ pub(super) async fn serve(mut socket: Socket, arrival: Arrival, ids: PortIds) {
     socket.close(&ended).await;
 }
 
-async fn converse(socket: &mut Socket, arrival: Arrival, ids: PortIds) -> Result<std::convert::Infallible, Ended> {
+async fn converse(
+    socket: &mut Socket,
+    arrival: Arrival,
+    settings: Settings,
+    ids: PortIds,
+) -> Result<Infallible, Ended> {
     let Arrival { doorway, counters, from, waiting, protocol } = arrival;
-    let client = Client::of(protocol.as_deref() == Some(FIRST_GENERATION), from);
+    let client = Client::of(protocol.as_deref(), from, &settings);
     let service = Ports::new(doorway.region.clone(), client).counted(Arc::clone(&counters));
     let mut connection = Connection::new(service, ids).counted(Arc::clone(&doorway.counters().calls));
     let mut waiting = Some(waiting);

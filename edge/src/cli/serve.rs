@@ -68,6 +68,7 @@ impl ServeOptions {
             pre_auth: limits.pre_auth,
             pre_auth_per_ip: limits.pre_auth_per_ip,
             public_peers: config.public_peers,
+            kernels: config.kernels,
             ethereum: config.ethereum_rpc_url,
             shutdown_grace: config.shutdown_grace,
         });

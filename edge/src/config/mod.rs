@@ -31,6 +31,7 @@ pub use public::{HttpUrl, Public, PublicUrlError, QuicUrl};
 pub use sample::sample;
 pub use value::Value;
 
+use crate::edge::Kernels;
 use crate::outbound::ServiceUrl;
 use atoll_core::auth::ServerName;
 use std::collections::HashMap;
@@ -70,6 +71,8 @@ pub struct Config {
     pub room_tick: Option<Duration>,
     /// `public_peers`: whether the public lists name peers.
     pub public_peers: bool,
+    /// `kernels.*`: what existing kernels are taken to have.
+    pub kernels: Kernels,
     /// `ethereum.rpc_url`: the node that is asked about contract wallets; they are refused when `None`.
     pub ethereum_rpc_url: Option<ServiceUrl>,
     /// `archipelago.*`: how peers are grouped.
@@ -197,6 +200,7 @@ impl Default for Config {
             resume_window: Duration::from_secs(60),
             room_tick: None,
             public_peers: true,
+            kernels: Kernels::default(),
             ethereum_rpc_url: None,
             archipelago: Archipelago::default(),
             limits: Limits { max_sessions: 10_000, max_room_members: 1_000, pre_auth: 1_024, pre_auth_per_ip: 256 },

@@ -195,7 +195,15 @@ impl Topics {
         let own = self.address;
         let filtered = feed.clone().filtered(move |message| may_hear(own, scope, message));
         self.region.bus.attach(std::slice::from_ref(&pattern), filtered);
-        Ok(TopicSubscription { scope, messages, taken: 0, feed, pattern, limits: Arc::clone(&self.limits), counters: Arc::clone(counters) })
+        Ok(TopicSubscription {
+            scope,
+            messages,
+            taken: 0,
+            feed,
+            pattern,
+            limits: Arc::clone(&self.limits),
+            counters: Arc::clone(counters),
+        })
     }
 }
 
