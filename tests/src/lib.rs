@@ -6,7 +6,9 @@
 pub mod any_certificate;
 mod edge;
 mod hearing;
+pub mod kernel;
 pub mod proxy;
+pub mod websocket;
 
 pub use edge::{Edge, binary};
 pub use hearing::{Peer, chat, position};
