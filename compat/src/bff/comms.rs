@@ -38,20 +38,8 @@ pub(super) fn publish(peer: &Peer, request: &[u8]) -> Result<Answer, CallError> 
     Ok(Answer { payload: encoded(&PublishToTopicResult { ok: true }), afterwards: Some(afterwards) })
 }
 
-/// `TopicsService`: hears a topic from the first acknowledgement on, as the original does.
-pub(super) fn subscription(peer: Peer, scope: Scope, request: &[u8]) -> Results {
-    let topic = topic(request);
-    let opened = stream::once(async move { subscribe(&peer, scope, &topic?) });
-    opened
-        .flat_map(move |opened| match opened {
-            Ok(subscription) => messages(subscription, scope, None),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        })
-        .boxed()
-}
-
-/// `CommsService`'s subscriptions of one port: made, read and given up in calls of their own. Ids count from 0 over
-/// both kinds.
+/// The subscriptions of one port. `CommsService`'s are made, read and given up in calls of their own; their ids count from 0
+/// over both kinds. `TopicsService`'s are streams and nothing else.
 #[derive(Clone, Default)]
 pub(super) struct Subscriptions(Arc<Mutex<Open>>);
 
@@ -59,6 +47,8 @@ pub(super) struct Subscriptions(Arc<Mutex<Open>>);
 struct Open {
     next: u32,
     open: HashMap<u32, Entry>,
+    /// Dropped with the port.
+    port: watch::Sender<()>,
 }
 
 struct Entry {
@@ -69,6 +59,18 @@ struct Entry {
 }
 
 impl Subscriptions {
+    /// `TopicsService`: hears a topic from the first acknowledgement on, as the original does.
+    pub(super) fn hear(&self, peer: Peer, scope: Scope, request: &[u8]) -> Results {
+        let (topic, end) = (topic(request), self.open().port.subscribe());
+        let opened = stream::once(async move { subscribe(&peer, scope, &topic?) });
+        opened
+            .flat_map(move |opened| match opened {
+                Ok(subscription) => messages(subscription, scope, end.clone()),
+                Err(error) => stream::iter([Err(error)]).boxed(),
+            })
+            .boxed()
+    }
+
     /// Hears a topic from now on; what comes waits to be read.
     pub(super) fn subscribe(&self, peer: &Peer, scope: Scope, request: &[u8]) -> Result<Answer, CallError> {
         let subscription = subscribe(peer, scope, &topic(request)?)?;
@@ -92,7 +94,7 @@ impl Subscriptions {
         });
         opened
             .flat_map(move |opened| match opened {
-                Ok(Some((subscription, end, given_up))) => messages(subscription, scope, Some(end))
+                Ok(Some((subscription, end, given_up))) => messages(subscription, scope, end)
                     .map(move |message| {
                         let _ = &given_up;
                         message
@@ -115,7 +117,7 @@ impl Subscriptions {
 
     /// Gives all of them up.
     pub(super) fn clear(&self) {
-        self.open().open.clear();
+        *self.open() = Open::default();
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -145,7 +147,7 @@ fn subscribe(peer: &Peer, scope: Scope, topic: &str) -> Result<TopicSubscription
 }
 
 /// What a subscription hears, until `end`'s sender has gone.
-fn messages(subscription: TopicSubscription, scope: Scope, end: Option<watch::Receiver<()>>) -> Results {
+fn messages(subscription: TopicSubscription, scope: Scope, end: watch::Receiver<()>) -> Results {
     let state = (subscription, end);
     stream::unfold(state, move |(mut subscription, mut end)| async move {
         let message = tokio::select! {
@@ -158,11 +160,8 @@ fn messages(subscription: TopicSubscription, scope: Scope, end: Option<watch::Re
     .boxed()
 }
 
-async fn given_up(end: &mut Option<watch::Receiver<()>>) {
-    match end {
-        Some(end) => while end.changed().await.is_ok() {},
-        None => std::future::pending().await,
-    }
+async fn given_up(end: &mut watch::Receiver<()>) {
+    while end.changed().await.is_ok() {}
 }
 
 fn element(message: TopicMessage, scope: Scope) -> Bytes {

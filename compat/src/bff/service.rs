@@ -2,7 +2,7 @@
 
 use super::Client;
 use super::authentication::Authentication;
-use super::comms::{Subscriptions, publish, subscription};
+use super::comms::{Subscriptions, publish};
 use super::director;
 use super::modules::{AFTER_LOGIN, AUTHENTICATION};
 use crate::counters::DoorCounters;
@@ -116,13 +116,13 @@ impl Service for Ports {
             (_, "UnsubscribeToPeerMessages" | "UnsubscribeToSystemMessages") => {
                 now(subscriptions.unsubscribe(&payload))
             }
-            (_, "PeerSubscription") => Call::Stream(subscription(peer, Scope::Peer, &payload)),
-            (_, "SystemSubscription") => Call::Stream(subscription(peer, Scope::System, &payload)),
+            (_, "PeerSubscription") => Call::Stream(subscriptions.hear(peer, Scope::Peer, &payload)),
+            (_, "SystemSubscription") => Call::Stream(subscriptions.hear(peer, Scope::System, &payload)),
             (_, "SendHeartbeat") => {
                 peer.heartbeat(&payload);
                 now(Ok(Bytes::new().into()))
             }
-            (_, "GetCommsCommands") => Call::Stream(director::commands(peer)),
+            (_, "GetCommsCommands") => Call::Stream(director::commands(&peer)),
             (module, other) => now(Err(CallError(format!("{module} has no procedure {other}")))),
         }
     }
