@@ -188,3 +188,38 @@ impl Drop for Counted {
 fn by_name<'a>(counts: impl Iterator<Item = (&'static str, &'a Counter)>) -> ByName {
     counts.map(|(name, counter)| (name, counter.value())).filter(|(_, count)| *count > 0).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_documented_and_counted() {
+        let page = include_str!("../../docs/metrics.md");
+        let counters = DoorCounters::default();
+        for (refusal, name) in REFUSALS {
+            counters.refused(refusal);
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+        for ended in [
+            Ended::Left,
+            Ended::Silent,
+            Ended::Clogged,
+            Ended::Text,
+            Ended::Violation(String::new()),
+            Ended::TooLarge(1),
+            Ended::LoginTimeout,
+            Ended::Refused,
+            Ended::Replaced,
+            Ended::Evicted,
+            Ended::Ending,
+        ] {
+            counters.closed(&ended);
+            assert!(page.contains(&format!("`{}`", ended.name())), "{ended}");
+        }
+        assert!(page.contains("`no_websocket`"));
+        let status = counters.status();
+        assert!(status.refused.values().all(|count| *count == 1) && status.refused.len() == REFUSALS.len());
+        assert!(status.closed.values().all(|count| *count == 1) && status.closed.len() == Ended::NAMES.len() - 1);
+    }
+}
