@@ -241,7 +241,7 @@ async fn who_does_not_read_misses_messages_and_learns_how_many() {
     };
     within("all that is left", everything).await;
     assert!(last - read > SPEAKERS, "{read} of {last}");
-    assert_eq!(edge.status().await["native"]["topics_missed"], last - read);
+    assert_eq!(edge.status().await["region"]["topics"]["dropped"], last - read);
     let heartbeat = Heartbeat { position: Some(Position::default()), desired_room: None };
     slow.send(client_message::Message::Heartbeat(heartbeat)).await.unwrap();
     within("an island", async {

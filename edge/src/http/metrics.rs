@@ -49,7 +49,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
         ("datagram_wrong_tag", native.wrong_tag),
         ("datagram_session_behind", native.datagrams_behind),
         ("message_not_acknowledged", native.lanes.lost_out),
-        ("topic_receiver_behind", native.topics_missed),
+        ("topic_above_limit", native.topics_too_large),
         ("heartbeat_refused", region.archipelago.refused),
         ("topic_subscriber_slow", region.topics.dropped),
         ("bus_full", region.bus.lost + region.archipelago.lost),

@@ -50,10 +50,8 @@ pub(crate) struct Counters {
     pub(super) chunks_behind: Counter,
     /// Chunks that did not fit the path of their receiver.
     pub(super) chunks_too_large: Counter,
-    /// Messages of topics to clients.
-    pub(super) topics_out: Counter,
-    /// Messages of topics that a client missed, because it was behind or they are too large for the control stream.
-    pub(super) topics_missed: Counter,
+    /// Messages of topics that do not fit the control stream.
+    pub(super) topics_too_large: Counter,
     pub(super) lanes: LaneCounters,
     closed: [Counter; CloseCode::ALL.len()],
     refused: [Counter; REFUSALS.len()],
@@ -156,10 +154,8 @@ pub struct NativeStatus {
     pub chunks_behind: u64,
     /// Chunks that did not fit the path of their receiver.
     pub chunks_too_large: u64,
-    /// Messages of topics to clients.
-    pub topics_out: u64,
-    /// Messages of topics that a client missed.
-    pub topics_missed: u64,
+    /// Messages of topics that do not fit the control stream.
+    pub topics_too_large: u64,
     /// Numbered messages.
     pub lanes: LaneStatus,
     /// Ended connections, by the name of the close code.
@@ -230,8 +226,7 @@ impl Counters {
             datagrams_behind: self.datagrams_behind.value(),
             chunks_behind: self.chunks_behind.value(),
             chunks_too_large: self.chunks_too_large.value(),
-            topics_out: self.topics_out.value(),
-            topics_missed: self.topics_missed.value(),
+            topics_too_large: self.topics_too_large.value(),
             lanes: LaneStatus {
                 ordered_in: self.lanes.ordered_in.value(),
                 ordered_out: self.lanes.ordered_out.value(),

@@ -30,8 +30,6 @@ struct Open {
     scope: Scope,
     topic: String,
     end: AbortHandle,
-    /// The number of the last message.
-    last: u64,
 }
 
 /// Why there is no subscription.
@@ -104,7 +102,7 @@ impl Topics {
         };
         let subscription = self.topics.subscribe(scope, &topic)?;
         let (messages, end) = stream::abortable(messages(id, subscription));
-        vacant.insert(Open { scope, topic, end, last: 0 });
+        vacant.insert(Open { scope, topic, end });
         self.messages.push(messages.boxed());
         Ok(())
     }
@@ -126,17 +124,14 @@ impl Topics {
                 None => std::future::pending().await,
             };
             // What was given up may have been on its way.
-            let Some(open) = self.open.get_mut(&message.subscription) else { continue };
-            let missed = message.number - open.last - 1;
-            open.last = message.number;
-            self.counters.topics_missed.add(missed);
-            let message = ToClient::TopicMessage(message);
-            let message = ServerMessage { message: Some(message) };
-            if message.encoded_len() > MAX_MESSAGE {
-                self.counters.topics_missed.add(1);
+            if !self.open.contains_key(&message.subscription) {
                 continue;
             }
-            self.counters.topics_out.add(1);
+            let message = ServerMessage { message: Some(ToClient::TopicMessage(message)) };
+            if message.encoded_len() > MAX_MESSAGE {
+                self.counters.topics_too_large.add(1);
+                continue;
+            }
             if let Some(message) = message.message {
                 return message;
             }
