@@ -5,13 +5,13 @@ use crate::dialer::{Dialed, Dialer};
 use crate::doors::Doors;
 use crate::endpoint::Endpoint;
 use crate::error::{ConnectError, LoginError};
-use crate::event::{Event, Lane};
+use crate::event::{Event, Lane, Subscription, TopicScope};
 use crate::limits::Limits;
 use crate::login::Credentials;
 use crate::options::Options;
 use crate::raw::{Connection, DatagramSendError, Transport};
 use crate::serve::{Route, serve};
-use crate::session::Session;
+use crate::session::{NotTaken, Session};
 use crate::shared::{Link, Shared, State};
 use crate::stats::Stats;
 use crate::target::Way;
@@ -49,11 +49,11 @@ pub enum SendError {
         /// The limit now, in bytes.
         limit: usize,
     },
-    /// As much waits for the edge's acknowledgement as is kept: 256 KiB of ordered messages, 4 MiB of large ones. Try
-    /// again later.
-    #[error("too much waits to be acknowledged")]
+    /// As much waits for the edge's acknowledgement as is kept: 256 KiB of ordered messages, 4 MiB of large ones; or as
+    /// much waits for the control stream as may: 256 messages or 512 KiB of topics. Try again later.
+    #[error("too much waits to be sent or acknowledged")]
     Full,
-    /// There is no connection at the moment. Packets are not kept; ordered and large messages are.
+    /// There is no connection at the moment. Packets and topic messages are not kept; ordered and large messages are.
     #[error("no connection at the moment")]
     Disconnected,
     /// The edge takes no datagrams.
@@ -189,6 +189,54 @@ impl Client {
         self.send_message(Lane::Large, payload)
     }
 
+    /// Says something on a topic, to all of the region who hear it: levels separated by dots, none empty. Topics that begin
+    /// with `island`, `island_changed` or `heartbeat` belong to the region.
+    ///
+    /// It is sent once: what is lost with a connection is lost, and what the edge refuses is told by [`Event::Refused`].
+    ///
+    /// # Errors
+    /// A [`SendError`]; nothing will be sent then.
+    pub fn publish(&self, topic: &str, payload: &Bytes) -> Result<(), SendError> {
+        let mut state = self.shared.state();
+        let State { session, limits, link } = &mut *state;
+        if session.closed().is_some() {
+            return Err(SendError::Closed);
+        }
+        if link.is_none() {
+            return Err(SendError::Disconnected);
+        }
+        let published =
+            session.publish(topic, payload, limits.message).map_err(|error| not_taken(error, payload.len()));
+        drop(state);
+        self.shared.send_more();
+        published
+    }
+
+    /// Hears a topic from now on, over losses of the connection too; `*` stands for one level, a last `>` for one or more.
+    /// [`Event::Subscribed`] tells when it has begun, [`Event::SubscriptionRefused`] that it has not, and
+    /// [`Event::Topic`] what is heard.
+    ///
+    /// # Errors
+    /// [`SendError::Full`], [`SendError::TooLarge`], [`SendError::Closed`].
+    pub fn subscribe(&self, scope: TopicScope, topic: &str) -> Result<Subscription, SendError> {
+        let mut state = self.shared.state();
+        let State { session, limits, .. } = &mut *state;
+        if session.closed().is_some() {
+            return Err(SendError::Closed);
+        }
+        let subscribed = session.subscribe(scope, topic, limits.message).map_err(|error| not_taken(error, topic.len()));
+        drop(state);
+        self.shared.send_more();
+        subscribed
+    }
+
+    /// Hears it no more; messages of it that wait are passed over. `false` when it was not heard.
+    pub fn unsubscribe(&self, subscription: Subscription) -> bool {
+        let was_heard = self.shared.state().session.unsubscribe(subscription);
+        self.shared.send_more();
+        was_heard
+    }
+
     /// The next event, in the order in which they were learnt. One task should ask; cancelling loses none.
     pub async fn next_event(&self) -> Event {
         self.shared.next_event().await
@@ -283,6 +331,13 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+fn not_taken(error: NotTaken, length: usize) -> SendError {
+    match error {
+        NotTaken::Full => SendError::Full,
+        NotTaken::TooLarge(surplus) => SendError::TooLarge { length, limit: length.saturating_sub(surplus) },
     }
 }
 

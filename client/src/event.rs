@@ -27,6 +27,19 @@ pub enum Event {
     Ordered(Message),
     /// A large message of another member. None is lost.
     Large(Message),
+    /// What a peer or service said on a topic that the client hears.
+    Topic(TopicMessage),
+    /// The edge hears a topic for the client from now on. Told again after a loss of the connection.
+    Subscribed(Subscription),
+    /// The edge does not hear a topic for the client; the subscription is over.
+    SubscriptionRefused {
+        /// Which one.
+        subscription: Subscription,
+        /// Why.
+        code: ErrorCode,
+        /// For a person to read.
+        reason: String,
+    },
     /// Messages of others that cannot be had any more: the edge could not keep them until this client had them.
     Gap {
         /// On which lane.
@@ -111,6 +124,35 @@ pub struct Message {
     pub sender: Member,
     /// The comms packet.
     pub payload: Bytes,
+}
+
+/// Names a subscription of one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subscription(pub(crate) u32);
+
+/// Whose messages a subscription hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TopicScope {
+    /// What peers say, the client itself included.
+    Peer,
+    /// What services of the region say.
+    System,
+}
+
+/// What somebody said on a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicMessage {
+    /// The subscription that hears it.
+    pub subscription: Subscription,
+    /// The topic in full, whatever wildcard was asked for.
+    pub topic: String,
+    /// The address of the peer that said it; `None` for a service.
+    pub sender: Option<Arc<str>>,
+    /// The content.
+    pub payload: Bytes,
+    /// Messages of this subscription that were lost before this one: the client was behind, or had no connection, or
+    /// they are too large.
+    pub missed: u64,
 }
 
 /// The island a client was put into, and its room.

@@ -1,7 +1,7 @@
-//! What was heard and not taken yet: bounded, in order, old packets first to go.
+//! What was heard and not taken yet: bounded, in order, old packets and topic messages first to go.
 
 use crate::closed::Closed;
-use crate::event::{Event, Packet};
+use crate::event::{Event, Packet, TopicMessage};
 use std::collections::VecDeque;
 
 /// Most control events that wait. They are never dropped: when one more comes, the session ends.
@@ -15,11 +15,11 @@ const MESSAGES: usize = 1024;
 
 /// Events in the order they were learnt.
 ///
-/// Packets and control events are kept apart, each with its number in the common order, so that the oldest packet is
-/// found at once.
+/// What may go and what must not is kept apart, each with its number in the common order, so that the oldest that may go
+/// is found at once.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
-    packets: VecDeque<(u64, Packet)>,
+    loose: VecDeque<(u64, Loose)>,
     control: VecDeque<(u64, Event)>,
     /// How many of `control` are ordered or large messages, and the bytes of their payloads.
     messages: usize,
@@ -29,15 +29,22 @@ pub(crate) struct EventQueue {
     capacity: usize,
 }
 
+/// What may go when too much waits.
+#[derive(Debug)]
+pub(crate) enum Loose {
+    Packet(Packet),
+    Topic(TopicMessage),
+}
+
 /// A control event found no room.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
 impl EventQueue {
-    /// An empty queue for at most `capacity` packets, at least one.
+    /// An empty queue for at most `capacity` packets and topic messages, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            packets: VecDeque::new(),
+            loose: VecDeque::new(),
             control: VecDeque::new(),
             messages: 0,
             message_bytes: 0,
@@ -47,15 +54,13 @@ impl EventQueue {
         }
     }
 
-    /// Adds a packet. True when the oldest one had to go for it.
-    pub(crate) fn push_packet(&mut self, packet: Packet) -> bool {
-        let full = self.packets.len() >= self.capacity;
-        if full {
-            self.packets.pop_front();
-        }
+    /// Adds what may go, and returns the oldest if that had to go for it.
+    pub(crate) fn push_loose(&mut self, loose: Loose) -> Option<Loose> {
+        let full = self.loose.len() >= self.capacity;
+        let oldest = if full { self.loose.pop_front() } else { None };
         let number = self.number();
-        self.packets.push_back((number, packet));
-        full
+        self.loose.push_back((number, loose));
+        oldest.map(|(_, loose)| loose)
     }
 
     /// Adds an event that must not be lost.
@@ -97,8 +102,8 @@ impl EventQueue {
     /// The oldest event.
     pub(crate) fn pop(&mut self) -> Option<Event> {
         let control = self.control.front().map_or(u64::MAX, |(number, _)| *number);
-        let packet = self.packets.front().map_or(u64::MAX, |(number, _)| *number);
-        if control < packet {
+        let loose = self.loose.front().map_or(u64::MAX, |(number, _)| *number);
+        if control < loose {
             let (_, event) = self.control.pop_front()?;
             if let Event::Ordered(message) | Event::Large(message) = &event {
                 self.messages -= 1;
@@ -106,8 +111,10 @@ impl EventQueue {
             }
             return Some(event);
         }
-        if let Some((_, packet)) = self.packets.pop_front() {
-            return Some(Event::Packet(packet));
+        match self.loose.pop_front() {
+            Some((_, Loose::Packet(packet))) => return Some(Event::Packet(packet)),
+            Some((_, Loose::Topic(message))) => return Some(Event::Topic(message)),
+            None => {}
         }
         self.closed.clone().map(Event::Closed)
     }
@@ -125,6 +132,10 @@ mod tests {
     use atoll_proto::datagram::{Alias, Kind, Sequence, Tag};
     use bytes::Bytes;
 
+    fn push(queue: &mut EventQueue, sequence: u16) -> bool {
+        queue.push_loose(Loose::Packet(packet(sequence))).is_some()
+    }
+
     fn packet(sequence: u16) -> Packet {
         let (kind, payload) = (Kind::Event, Bytes::new());
         Packet { alias: Alias(1), name: None, kind, sequence: Sequence(sequence), payload }
@@ -137,9 +148,9 @@ mod tests {
     #[test]
     fn the_oldest_packets_make_room_and_control_events_keep_their_place() {
         let mut queue = EventQueue::new(3);
-        assert!(!queue.push_packet(packet(1)));
+        assert!(!push(&mut queue, 1));
         queue.push_control(nobody_moved()).unwrap();
-        let dropped: Vec<_> = (2..=5).map(|sequence| queue.push_packet(packet(sequence))).collect();
+        let dropped: Vec<_> = (2..=5).map(|sequence| push(&mut queue, sequence)).collect();
         assert_eq!(dropped, [false, false, true, true]);
         queue.push_control(nobody_moved()).unwrap();
         assert_eq!(queue.pop(), Some(nobody_moved()));
@@ -157,7 +168,7 @@ mod tests {
             queue.push_control(nobody_moved()).unwrap();
         }
         assert_eq!(queue.push_control(nobody_moved()), Err(Full));
-        queue.push_packet(packet(1));
+        push(&mut queue, 1);
         queue.close(Closed::Lagged);
         let kept = std::iter::from_fn(|| queue.pop().filter(|event| *event == nobody_moved())).count();
         assert_eq!(kept, MAX_CONTROL);
@@ -185,7 +196,7 @@ mod tests {
     #[test]
     fn the_end_comes_last_and_stays() {
         let mut queue = EventQueue::new(4);
-        queue.push_packet(packet(1));
+        push(&mut queue, 1);
         queue.close(Closed::TimedOut);
         queue.close(Closed::Local);
         assert_eq!(queue.pop(), Some(Event::Packet(packet(1))));

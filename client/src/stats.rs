@@ -13,6 +13,10 @@ pub struct Stats {
     pub messages_sent: u64,
     /// Messages received on the two lanes, each once.
     pub messages_received: u64,
+    /// Messages of topics that arrived, whether they were taken or dropped later.
+    pub topics_received: u64,
+    /// Messages of topics that were lost on their way, or dropped because the program did not take its events in time.
+    pub topics_missed: u64,
     /// Packets of others that were accepted, whether they were taken or dropped later.
     pub received: u64,
     /// Own packets in the batches of the edge, dropped.

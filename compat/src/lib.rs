@@ -15,11 +15,15 @@
 
 pub mod archipelago_ws;
 pub mod bff;
+mod bounded;
+mod counters;
 mod doorway;
 mod fixed_adapter;
+mod handshake;
 pub mod rpc;
 pub mod signed_login;
 mod socket;
 
+pub use counters::{ByName, Counters, DoorStatus, KernelStatus};
 pub use doorway::{ClientAddress, Doorway, OriginRule};
 pub use fixed_adapter::{FixedAdapter, FixedAdapterError, FixedRoom};

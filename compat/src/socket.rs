@@ -1,11 +1,21 @@
 //! A WebSocket of binary messages that is pinged, and ends with the edge.
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use crate::bounded::{Bounded, Limit, Refused};
+use crate::counters::{Counted, DoorCounters};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 
 /// Time between pings; a client that has answered none by the next one has gone. The originals' figure.
 const PING: Duration = Duration::from_secs(30);
@@ -13,6 +23,9 @@ const PING: Duration = Duration::from_secs(30);
 /// How long one message may take to write. Messages are written one at a time, so this is also how long a client may
 /// not read.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of a message that are written at a time. The library keeps memory for the largest frame it ever wrote.
+const PIECE: usize = 16 * 1024;
 
 /// How long a last message may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -35,6 +48,12 @@ pub(crate) enum Ended {
     /// What no client sends.
     #[error("{0}")]
     Violation(String),
+    /// What no WebSocket sends.
+    #[error("{0}")]
+    Broken(ProtocolError),
+    /// A message above this limit, in bytes.
+    #[error("a message above {0} bytes")]
+    TooLarge(u64),
     #[error("no login in time")]
     LoginTimeout,
     #[error("the auth chain was refused")]
@@ -49,17 +68,31 @@ pub(crate) enum Ended {
 
 /// The socket.
 pub(crate) struct Socket {
-    socket: WebSocket,
+    socket: WebSocketStream<Bounded<TokioIo<Upgraded>>>,
+    limit: Limit,
+    counters: Arc<DoorCounters>,
+    _counted: Counted,
     ending: watch::Receiver<bool>,
     pings: Interval,
     answered: bool,
 }
 
 impl Socket {
-    pub(crate) fn new(socket: WebSocket, ending: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        socket: WebSocketStream<Bounded<TokioIo<Upgraded>>>,
+        limit: Limit,
+        counters: Arc<DoorCounters>,
+        ending: watch::Receiver<bool>,
+    ) -> Self {
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { socket, ending, pings, answered: true }
+        let counted = counters.socket();
+        Self { socket, limit, counters, _counted: counted, ending, pings, answered: true }
+    }
+
+    /// Takes messages of at most so many bytes from now on; of [`SMALL`] ones at first.
+    pub(crate) fn allow(&self, bytes: u64) {
+        self.limit.set(bytes);
     }
 
     /// The next message. Cancel-safe.
@@ -75,34 +108,54 @@ impl Socket {
                 continue;
             };
             match message {
-                Some(Ok(Message::Binary(message))) => return Ok(message),
+                Some(Ok(Message::Binary(message))) => {
+                    self.counters.bytes_in.add(message.len() as u64);
+                    return Ok(message);
+                }
                 Some(Ok(Message::Text(_))) => return Err(Ended::Text),
                 Some(Ok(Message::Pong(_))) => self.answered = true,
                 Some(Ok(Message::Ping(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Ended::Left),
+                // Whole frames are read; only those who write them see others.
+                Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return Err(Ended::Left),
+                Some(Err(error)) => return Err(why(&error)),
             }
         }
     }
 
-    /// Writes a message.
-    pub(crate) async fn send(&mut self, message: Bytes) -> Result<(), Ended> {
-        self.write(Message::Binary(message)).await
+    /// Writes a message, in several frames if it is a large one.
+    pub(crate) async fn send(&mut self, mut message: Bytes) -> Result<(), Ended> {
+        self.counters.bytes_out.add(message.len() as u64);
+        if message.len() <= PIECE {
+            return in_time(self.socket.send(Message::Binary(message))).await;
+        }
+        in_time(async {
+            let mut kind = Data::Binary;
+            while !message.is_empty() {
+                let piece = message.split_to(PIECE.min(message.len()));
+                let frame = Frame::message(piece, OpCode::Data(kind), message.is_empty());
+                self.socket.send(Message::Frame(frame)).await?;
+                kind = Data::Continue;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Ends it with a close, unless nobody would hear that.
     pub(crate) async fn close(mut self, ended: &Ended) {
+        self.counters.closed(ended);
         if matches!(ended, Ended::Silent | Ended::Clogged | Ended::Left) {
             return;
         }
         let mut reason = ended.to_string();
         let end = (0..=reason.len().min(MAX_REASON)).rev().find(|end| reason.is_char_boundary(*end));
         reason.truncate(end.unwrap_or(0));
-        let close = CloseFrame { code: ended.code(), reason: reason.into() };
+        let close = CloseFrame { code: CloseCode::from(ended.code()), reason: reason.into() };
         let _ = timeout(FAREWELL, async {
             self.socket.send(Message::Close(Some(close))).await?;
             // Closing with input unread would reset the connection, and the close could be lost.
             while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
-            Ok::<_, axum::Error>(())
+            Ok::<_, Error>(())
         })
         .await;
     }
@@ -111,27 +164,78 @@ impl Socket {
         if !std::mem::take(&mut self.answered) {
             return Err(Ended::Silent);
         }
-        self.write(Message::Ping(Bytes::new())).await
+        in_time(self.socket.send(Message::Ping(Bytes::new()))).await
     }
+}
 
-    async fn write(&mut self, message: Message) -> Result<(), Ended> {
-        match timeout(PATIENCE, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Ended::Left),
-            Err(_) => Err(Ended::Clogged),
-        }
+async fn in_time(written: impl Future<Output = Result<(), Error>>) -> Result<(), Ended> {
+    match timeout(PATIENCE, written).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Ended::Left),
+        Err(_) => Err(Ended::Clogged),
+    }
+}
+
+/// What ended the reading.
+fn why(error: &Error) -> Ended {
+    match error {
+        Error::Io(error) => match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(Refused::TooLarge(limit)) => Ended::TooLarge(*limit),
+            Some(Refused::Crowded) => Ended::Evicted,
+            None => Ended::Left,
+        },
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ended::Left,
+        Error::Protocol(error) => Ended::Broken(error.clone()),
+        Error::Utf8(_) => Ended::Text,
+        _ => Ended::Left,
     }
 }
 
 impl Ended {
+    /// Every name that there is.
+    pub(crate) const NAMES: [&str; 12] = [
+        "left",
+        "silent",
+        "clogged",
+        "text",
+        "malformed",
+        "no_websocket",
+        "too_large",
+        "login_timeout",
+        "login_refused",
+        "replaced",
+        "evicted",
+        "ending",
+    ];
+
+    /// How metrics call it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Silent => "silent",
+            Self::Clogged => "clogged",
+            Self::Text => "text",
+            Self::Violation(_) => "malformed",
+            Self::Broken(_) => "no_websocket",
+            Self::TooLarge(_) => "too_large",
+            Self::LoginTimeout => "login_timeout",
+            Self::Refused => "login_refused",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
+            Self::Ending => "ending",
+        }
+    }
+
     /// The code of the WebSocket protocol that comes closest.
     const fn code(&self) -> u16 {
         match self {
             Self::Left | Self::Silent | Self::Clogged | Self::Replaced => 1000,
             Self::Ending => 1001,
+            Self::Broken(_) => 1002,
             Self::Text => 1003,
             Self::Violation(_) => 1007,
             Self::LoginTimeout | Self::Refused => 1008,
+            Self::TooLarge(_) => 1009,
             Self::Evicted => 1013,
         }
     }

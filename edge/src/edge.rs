@@ -76,8 +76,19 @@ pub struct Options {
     pub fixed_adapter: Option<FixedAdapter>,
     /// Whether the public lists name peers.
     pub public_peers: bool,
+    /// What existing kernels are taken to have.
+    pub kernels: Kernels,
     /// How long clients have between being told that the edge ends and the end.
     pub shutdown_grace: Duration,
+}
+
+/// What existing kernels are taken to have, where they do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kernels {
+    /// Those at the BFF.
+    pub bff: bff::Settings,
+    /// Those at archipelago's WebSocket.
+    pub archipelago: archipelago_ws::Settings,
 }
 
 /// Why an edge did not start.
@@ -147,19 +158,16 @@ impl Edge {
         };
         let (end_kernels, ending) = watch::channel(false);
         let origins = options.allowed_origins.clone();
-        let doorway = Doorway {
-            region: region.clone(),
-            waiting: Arc::clone(door.waiting()),
-            allows_origin: Arc::new(move |origin| origins.allows(origin)),
-            ending,
-        };
+        let allows_origin = Arc::new(move |origin: Option<&str>| origins.allows(origin));
+        let doorway = Doorway::new(region.clone(), Arc::clone(door.waiting()), allows_origin, ending);
         let http = HttpOptions {
             about,
             region,
             native: door.clone(),
+            kernels: Arc::clone(doorway.counters()),
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
-            doors: ws::routes(door.clone()).merge(compat(doorway.clone())),
+            doors: ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels)),
             dear: signed_login::routes(doorway, options.fixed_adapter.as_ref()),
             rate: options.http_rate,
             burst: options.http_burst,
@@ -224,8 +232,8 @@ impl Drop for Keeping {
 }
 
 /// What existing kernels speak, on the HTTP port.
-fn compat(doorway: Doorway) -> Router {
-    bff::routes(doorway.clone()).merge(archipelago_ws::routes(doorway))
+fn compat(doorway: Doorway, kernels: Kernels) -> Router {
+    bff::routes(doorway.clone(), kernels.bff).merge(archipelago_ws::routes(doorway, kernels.archipelago))
 }
 
 fn certificate_warnings(options: &Options, origin: Option<Origin>, certificate: &Certificate) -> Vec<String> {

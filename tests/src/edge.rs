@@ -43,6 +43,15 @@ impl Edge {
         Self::on(tempfile::tempdir().expect("a temporary directory"), options).await
     }
 
+    /// Starts an edge with variables in its environment.
+    pub async fn start_with_variables(variables: &[(&str, &str)]) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(binary());
+        command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-json", "--state-dir"]);
+        command.arg(state.path()).envs(variables.iter().copied());
+        Self::spawn(command, state).await
+    }
+
     /// Starts an edge whose options all come from the environment.
     pub async fn start_by_environment() -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");

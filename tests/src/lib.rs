@@ -7,7 +7,9 @@ pub mod any_certificate;
 mod ask;
 mod edge;
 mod hearing;
+pub mod kernel;
 pub mod proxy;
+pub mod websocket;
 
 pub use ask::{Answer, Asked, Upstream, ask, ask_from};
 pub use edge::{Edge, binary};

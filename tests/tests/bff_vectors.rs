@@ -235,7 +235,10 @@ async fn replay(conversation: &Value) {
     }
     for entry in conversation["log"].as_array().unwrap().iter().filter(|entry| entry["lost"].is_null()) {
         if entry["type"] == "SERVER_READY" {
-            let service = bff::Ports::new(replay.region.clone(), bff::Client::of(false, Ipv4Addr::LOCALHOST.into()));
+            let service = bff::Ports::new(
+                replay.region.clone(),
+                bff::Client::of(Some("bff"), Ipv4Addr::LOCALHOST.into(), &bff::Settings::default()),
+            );
             replay.peer(entry).connection = Some(Connection::new(service, replay.ids.clone()));
         }
         match (entry["dir"].as_str(), entry["event"].as_str()) {

@@ -53,7 +53,7 @@ async fn browsers_are_told_that_every_path_may_be_asked() {
         ("GET", "/peers/0x0", 404),
         ("POST", "/about", 405),
         ("POST", "/signed-login", 400),
-        ("GET", "/rpc", 400),
+        ("GET", "/rpc", 426),
     ] {
         let answer = ask(edge.http(), method, path, &[("origin", "https://play.example")]).await;
         assert_eq!(answer.status, status, "{method} {path}");

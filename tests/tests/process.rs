@@ -4,6 +4,7 @@
 
 use atoll_client::{Discovery, Event, Position, Way};
 use atoll_proto::close::CloseCode;
+use atoll_tests::kernel::{Kernel, words};
 use atoll_tests::{Edge, binary, eventually, within};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -41,9 +42,28 @@ async fn every_metric_is_documented_and_told_once() {
     let mut peer = edge.peer(Way::Quic).await;
     peer.heartbeat(Position::default());
     peer.seated(1).await;
-    let (code, page) = edge.get("/metrics").await;
-    assert_eq!(code, 200);
-    for line in ["atoll_sessions 1", "atoll_seats 1", "atoll_logins_total 1", "atoll_native_connections 1"] {
+    let _kernel = Kernel::logged_in(edge.http()).await;
+    let mut stranger = Kernel::connect(edge.http()).await.unwrap();
+    assert_eq!(words(stranger.challenge("nobody").await), "Authentication failed");
+    stranger.socket.send_text("hello").await.unwrap();
+    assert_eq!(stranger.socket.close_code().await, 1003);
+    let closed = ["atoll_kernel_closed_total{door=\"bff\",reason=\"text\"} 1", "atoll_kernel_sockets{door=\"bff\"} 1"];
+    let page = eventually("the metrics", || async {
+        let (code, page) = edge.get("/metrics").await;
+        assert_eq!(code, 200);
+        closed.iter().all(|line| page.contains(line)).then_some(page)
+    })
+    .await;
+    for line in [
+        "atoll_sessions 2",
+        "atoll_seats 1",
+        "atoll_logins_total 2",
+        "atoll_native_connections 1",
+        "atoll_kernel_sockets_waiting{door=\"bff\"} 0",
+        "atoll_kernel_logins_total{door=\"bff\"} 1",
+        "atoll_kernel_refused_total{door=\"bff\",reason=\"unauthorized\"} 1",
+        "atoll_rpc_errors_total 1",
+    ] {
         assert!(page.lines().any(|told| told == line), "{line} is not in\n{page}");
     }
     let document = include_str!("../../docs/metrics.md");
@@ -54,7 +74,7 @@ async fn every_metric_is_documented_and_told_once() {
         assert!(told.insert(series), "{series} twice");
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
         assert!(document.contains(&format!("`{name}")), "{name} is not documented");
-        if let Some(reason) = labels.strip_prefix("reason=\"") {
+        if let Some((_, reason)) = labels.split_once("reason=\"") {
             assert!(document.contains(&format!("`{}`", reason.trim_end_matches("\"}"))), "{reason} is not documented");
         }
         assert!(page.contains(&format!("# TYPE {name} ")), "{name} has no type");

@@ -26,8 +26,10 @@ export interface Carrier {
   readonly isBehind: boolean;
   /** Begins to read. Whatever `receiver` throws ends the connection with 4006. Called once. */
   start(receiver: Receiver): void;
-  /** Sends a control message, without its length. What fails is told by `closed`. */
-  sendControl(message: Uint8Array): void;
+  /**
+   * Sends a control message, without its length. Resolves when it was handed on; what fails is told by `closed` alone.
+   */
+  sendControl(message: Uint8Array): Promise<void>;
   /** Sends a datagram unless too many wait; answers whether it did. */
   sendDatagram(bytes: Uint8Array): boolean;
   /** Writes a frame of the ordered stream, its length included. Resolves when there is room for the next. */

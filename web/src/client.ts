@@ -6,12 +6,13 @@ import { Emitter } from "./emitter.js";
 import { ERROR_CODES, SendError } from "./errors.js";
 import type { ClientEvents, Island } from "./events.js";
 import { Keeper, type ConnectionMaker } from "./keeper.js";
-import { MAX_LARGE_BYTES, MAX_ORDERED_BYTES } from "./lane-streams.js";
+import { withDefaults } from "./limits.js";
 import type { Connection } from "./login.js";
 import { decodeServerMessage, encodeClientMessage, type Limits, type Position, type ServerMessage } from "./messages.js";
 import { Room } from "./room.js";
 import { SessionLanes, type Lane } from "./session-lanes.js";
 import { newStats, type Stats } from "./stats.js";
+import { Topics, type Subscription, type TopicMessage, type TopicScope } from "./topics.js";
 import { onWake } from "./wake.js";
 
 /** How a client stays connected. */
@@ -25,14 +26,6 @@ const FURTHEST_METRES = 1_000_000;
 /** However often `move` is called, heartbeats keep this distance. */
 const HEARTBEAT_GAP_MS = 250;
 const UPGRADE_AFTER_MS = 30_000;
-/** What an edge takes that does not say. */
-const DEFAULT_LIMITS: Readonly<Limits> = {
-  maxMessageBytes: 65_536,
-  maxPayloadBytes: 1_100,
-  heartbeatIntervalMs: 1_000,
-  maxOrderedBytes: MAX_ORDERED_BYTES,
-  maxLargeBytes: MAX_LARGE_BYTES,
-};
 const NOTHING = { ordered: 0, large: 0, largeBeyond: [] };
 
 /** A logged-in client. `connect` makes one. */
@@ -46,6 +39,7 @@ export class AtollClient {
 
   readonly #stats = newStats();
   readonly #emitter = new Emitter<ClientEvents>();
+  readonly #topics = new Topics(this.#stats);
   readonly #keeper: Keeper;
   readonly #stopWaking: () => void;
   #carrier: Carrier | null;
@@ -160,6 +154,28 @@ export class AtollClient {
     this.#sendOnLane("large", payload, this.#limits.maxLargeBytes);
   }
 
+  /**
+   * Says something on a topic, to all of the region who hear it: levels separated by dots. Dropped while the connection is
+   * lost; what the edge refuses is an `error` event. Throws `SendError` of kind `payload_too_large`, `full` or `closed`.
+   */
+  publish(topic: string, payload: Uint8Array): void {
+    this.#assertOpen();
+    this.#topics.publish(topic, payload, this.#limits.maxMessageBytes);
+  }
+
+  /**
+   * Hears a topic from now on, over losses of the connection too: what peers say, or what services of the region say.
+   * `*` stands for one level, a last `>` for one or more. Throws `SendError` of kind `closed`.
+   */
+  subscribe(
+    topic: string,
+    listener: (message: TopicMessage) => void,
+    { scope = "peer" }: { scope?: TopicScope } = {},
+  ): Subscription {
+    this.#assertOpen();
+    return this.#topics.subscribe(topic, scope, listener);
+  }
+
   /** Ends the session. What is not acknowledged may be lost. */
   close(reason = ""): void {
     this.#finish(describeClose(CLOSED, reason));
@@ -196,7 +212,7 @@ export class AtollClient {
     clearTimeout(this.#pendingHeartbeat);
     this.#pendingHeartbeat = undefined;
     if (this.#position === null || this.#carrier === null || this.#carrier.isBehind) return;
-    this.#carrier.sendControl(encodeClientMessage({ case: "heartbeat", position: this.#position }));
+    void this.#carrier.sendControl(encodeClientMessage({ case: "heartbeat", position: this.#position }));
     this.#lastHeartbeat = performance.now();
     this.#stats.heartbeatsSent++;
   }
@@ -214,6 +230,7 @@ export class AtollClient {
     if (!isResumed && !isFirst) this.#beginAnew();
     try {
       this.#lanes.attach(carrier, welcome.resumed ?? NOTHING);
+      this.#topics.attach(carrier, !isResumed);
       this.#beat();
       if (carrier.way !== from) this.#emitter.emit("wayChanged", { from, to: carrier.way });
       if (isResumed) this.#emitter.emit("resumed", { way: carrier.way });
@@ -234,6 +251,7 @@ export class AtollClient {
   #lost(closed: Closed): void {
     this.#carrier = null;
     this.#lanes.detach();
+    this.#topics.detach();
     this.#emitter.emit("disconnected", closed);
   }
 
@@ -315,6 +333,12 @@ export class AtollClient {
       case "received":
         this.#lanes.acknowledge(message.received);
         return;
+      case "subscribed":
+        this.#topics.subscribed(message);
+        return;
+      case "topicMessage":
+        this.#topics.take(message);
+        return;
       default:
         // A later version's, or out of order: nothing depends on it.
         this.#stats.droppedMessages++;
@@ -357,6 +381,7 @@ export class AtollClient {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#pendingHeartbeat);
     this.#lanes.detach();
+    this.#topics.end(`the session has ended: ${end.name}`);
     this.#keeper.end(end);
     this.#carrier?.close(end.code ?? CLOSED, end.reason);
     this.#carrier = null;
@@ -371,9 +396,4 @@ function assertSize(payload: Uint8Array, limit: number): void {
   if (payload.length > limit) {
     throw new SendError("payload_too_large", `${payload.length} bytes; at most ${limit} are taken`);
   }
-}
-
-function withDefaults(limits: Limits): Limits {
-  const said = Object.entries(limits).filter(([, limit]) => limit > 0);
-  return { ...DEFAULT_LIMITS, ...Object.fromEntries(said) };
 }

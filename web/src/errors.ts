@@ -29,8 +29,9 @@ export class ConnectError extends Error {
 /**
  * Why something was not sent.
  * - `not_seated`: the client is in no island yet;
- * - `payload_too_large`: above `limits.maxPayloadBytes`, `maxOrderedBytes` or `maxLargeBytes`;
- * - `full`: too much waits to be acknowledged; nothing that was sent is dropped for it;
+ * - `payload_too_large`: above `limits.maxPayloadBytes`, `maxOrderedBytes` or `maxLargeBytes`, or with its topic above
+ *   `maxMessageBytes`;
+ * - `full`: too much waits to be acknowledged, or to be sent on topics; nothing that was sent is dropped for it;
  * - `invalid_position`: not finite, or further than 1,000 km away;
  * - `closed`: the session has ended.
  */
@@ -44,6 +45,27 @@ export class SendError extends Error {
   constructor(kind: SendErrorKind, message: string) {
     super(message);
     this.kind = kind;
+  }
+}
+
+/**
+ * Why a topic is not heard.
+ * - `refused`: the edge said so; `code` is the name of its code;
+ * - `closed`: the subscription was given up, or the session has ended.
+ */
+export type SubscribeErrorKind = "refused" | "closed";
+
+/** A topic is not heard. */
+export class SubscribeError extends Error {
+  override readonly name = "SubscribeError";
+  readonly kind: SubscribeErrorKind;
+  /** `INVALID_TOPIC` or `TOO_MANY_SUBSCRIPTIONS`, when the edge refused. */
+  readonly code: string | null;
+
+  constructor(kind: SubscribeErrorKind, message: string, code: string | null = null) {
+    super(message);
+    this.kind = kind;
+    this.code = code;
   }
 }
 
@@ -62,4 +84,6 @@ export const ERROR_CODES: Readonly<Record<number, string>> = {
   8: "INVALID_ROOM",
   9: "LEFT_ROOM",
   [RESUME_REFUSED]: "RESUME_REFUSED",
+  11: "INVALID_TOPIC",
+  12: "TOO_MANY_SUBSCRIPTIONS",
 };

@@ -40,7 +40,7 @@ export async function logIn(carrier: Carrier, identity: Identity, plan: LoginPla
 
 async function converse(carrier: Carrier, inbox: Inbox, identity: Identity, plan: LoginPlan): Promise<Welcome> {
   const show = (proof: Proof): void => {
-    carrier.sendControl(encodeClientMessage({ case: "login", schemes: ["quic"], ...proof }));
+    void carrier.sendControl(encodeClientMessage({ case: "login", schemes: ["quic"], ...proof }));
   };
   if (plan.resume !== null) {
     show({ resume: plan.resume });
@@ -55,7 +55,7 @@ async function converse(carrier: Carrier, inbox: Inbox, identity: Identity, plan
     const text = `connect:/atoll:${timestamp}:${metadata}`.toLowerCase();
     show({ signedFetch: { authChainJson: await sign(identity, text), timestamp, metadata } });
   } else {
-    carrier.sendControl(encodeClientMessage({ case: "challengeRequest", address: identity.address }));
+    void carrier.sendControl(encodeClientMessage({ case: "challengeRequest", address: identity.address }));
     const { challengeToSign } = await hear(inbox, isChallenge);
     show({ authChainJson: await sign(identity, challengeToSign) });
   }

@@ -17,7 +17,16 @@ export type ClientMessage =
   | { case: "challengeRequest"; address: string }
   | ({ case: "login"; schemes: string[] } & Proof)
   | { case: "heartbeat"; position: Position; desiredRoom?: string }
-  | { case: "received"; received: Received };
+  | { case: "received"; received: Received }
+  | { case: "publish"; topic: string; payload: Uint8Array }
+  | { case: "subscribe"; subscription: number; scope: Scope; topic: string }
+  | { case: "unsubscribe"; subscription: number };
+
+/** Whose messages a subscription hears. */
+export enum Scope {
+  Peer = 1,
+  System = 2,
+}
 
 /** Who logs in, or which session should go on. `signedFetch` beside `resume` is looked at when that is refused. */
 export interface Proof {
@@ -87,6 +96,8 @@ export type ServerMessage =
   | { case: "error"; code: number; reason: string; count: number }
   | { case: "draining"; closeInMs: number }
   | { case: "received"; received: Received }
+  | { case: "subscribed"; subscription: number; error: number; reason: string }
+  | { case: "topicMessage"; subscription: number; number: number; topic: string; sender: string; payload: Uint8Array }
   | { case: "unknown" };
 
 /** The bytes of a message to the edge, without its length. */
@@ -101,6 +112,14 @@ export function encodeClientMessage(message: ClientMessage): Uint8Array<ArrayBuf
       return out.message(3, encodeHeartbeat(message.position, message.desiredRoom)).finish();
     case "received":
       return out.message(4, encodeReceived(message.received)).finish();
+    case "publish":
+      return out.message(5, new Writer().text(1, message.topic).bytes(2, message.payload).finish()).finish();
+    case "subscribe": {
+      const { subscription, scope, topic } = message;
+      return out.message(6, new Writer().uint32(1, subscription).uint32(2, scope).text(3, topic).finish()).finish();
+    }
+    case "unsubscribe":
+      return out.message(7, new Writer().uint32(1, message.subscription).finish()).finish();
   }
 }
 
@@ -125,6 +144,8 @@ const SERVER_CASES: Readonly<Record<number, (bytes: Uint8Array) => ServerMessage
   7: decodeError,
   8: decodeDraining,
   9: (bytes) => ({ case: "received", received: decodeReceived(bytes) }),
+  10: decodeSubscribed,
+  11: decodeTopicMessage,
 };
 
 function encodeLogin({ authChainJson, signedFetch, resume }: Proof, schemes: string[]): Uint8Array {
@@ -294,4 +315,32 @@ function decodeDraining(bytes: Uint8Array): ServerMessage {
     return true;
   });
   return { case: "draining", closeInMs };
+}
+
+function decodeSubscribed(bytes: Uint8Array): ServerMessage {
+  let subscription = 0;
+  let error = 0;
+  let reason = "";
+  eachField(bytes, (field, reader) => {
+    if (field === 1) subscription = reader.uint32();
+    else if (field === 2) error = reader.uint32();
+    else if (field === 3) reason = reader.text();
+    else return false;
+    return true;
+  });
+  return { case: "subscribed", subscription, error, reason };
+}
+
+function decodeTopicMessage(bytes: Uint8Array): ServerMessage {
+  const message = { subscription: 0, number: 0, topic: "", sender: "", payload: new Uint8Array(0) };
+  eachField(bytes, (field, reader) => {
+    if (field === 1) message.subscription = reader.uint32();
+    else if (field === 2) message.number = reader.uint64();
+    else if (field === 3) message.topic = reader.text();
+    else if (field === 4) message.sender = reader.text();
+    else if (field === 5) message.payload = reader.bytes().slice();
+    else return false;
+    return true;
+  });
+  return { case: "topicMessage", ...message };
 }

@@ -143,7 +143,7 @@ export class SessionLanes {
     this.#acknowledgement = undefined;
     this.#dueOrdered = 0;
     this.#dueLarge = 0;
-    this.#pump?.carrier.sendControl(encodeClientMessage({ case: "received", received: this.received }));
+    void this.#pump?.carrier.sendControl(encodeClientMessage({ case: "received", received: this.received }));
   }
 
   #write(): void {

@@ -18,6 +18,10 @@ export interface Stats {
   orderedReceived: number;
   /** Large messages handed on. */
   largeReceived: number;
+  /** Messages of topics handed on. */
+  topicsReceived: number;
+  /** Messages of topics that were lost on their way. */
+  topicsMissed: number;
   /** Ordered and large messages that came again, after a resume. Not a loss. */
   repeated: number;
   /** Own packets, which the edge sends back with everybody's. Not a loss. */
@@ -30,7 +34,7 @@ export interface Stats {
   droppedUnknownMember: number;
   /** Updates older than one already handed on. */
   droppedStale: number;
-  /** Datagrams not sent because too many waited, or because there was no connection. */
+  /** Datagrams not sent because too many waited, and topic messages as they, because there was no connection. */
   droppedUnsent: number;
   /** Control messages that could not be read, or were about a room that is not the current one. */
   droppedMessages: number;
@@ -47,6 +51,8 @@ export function newStats(): Stats {
     connections: 0,
     orderedReceived: 0,
     largeReceived: 0,
+    topicsReceived: 0,
+    topicsMissed: 0,
     repeated: 0,
     own: 0,
     droppedMalformed: 0,

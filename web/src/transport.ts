@@ -87,8 +87,8 @@ export class WebTransportCarrier implements Carrier {
     void this.#readStreams(receiver);
   }
 
-  sendControl(message: Uint8Array): void {
-    this.#control.writer.write(encodeFrame(message)).catch(() => this.#lose("the control stream broke"));
+  async sendControl(message: Uint8Array): Promise<void> {
+    await this.#control.writer.write(encodeFrame(message)).catch(() => this.#lose("the control stream broke"));
   }
 
   sendDatagram(bytes: Uint8Array): boolean {

@@ -89,8 +89,9 @@ export class WebSocketCarrier implements Carrier {
     this.#watch();
   }
 
-  sendControl(message: Uint8Array): void {
+  async sendControl(message: Uint8Array): Promise<void> {
     this.#send(Channel.Control, encodeFrame(message));
+    await this.#drained().catch(() => undefined);
   }
 
   sendDatagram(bytes: Uint8Array): boolean {

@@ -229,6 +229,15 @@ export function draining(closeInMs) {
   return new Writer().message(8, new Writer().uint32(1, closeInMs).finish()).finish();
 }
 
+export function subscribed({ subscription, error = 0, reason = "" }) {
+  return new Writer().message(10, new Writer().uint32(1, subscription).uint32(2, error).text(3, reason).finish()).finish();
+}
+
+export function topicMessage({ subscription, number, topic, sender, payload }) {
+  const body = new Writer().uint32(1, subscription).uint64(2, number).text(3, topic).text(4, sender).bytes(5, payload);
+  return new Writer().message(11, body.finish()).finish();
+}
+
 export function islandChanged({ id, tag, alias, members, fromId = null, peers = [] }) {
   const island = new Writer().text(1, id).text(2, `quic:${id}`);
   if (fromId !== null) island.text(3, fromId);

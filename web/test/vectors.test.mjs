@@ -113,6 +113,9 @@ test("vectors: what a client sends", () => {
     }),
     received: (received) => ({ case: "received", received }),
     heartbeat: (heartbeat) => ({ case: "heartbeat", ...heartbeat }),
+    publish: ({ topic, payload }) => ({ case: "publish", topic, payload: unhex(payload) }),
+    subscribe: (body) => ({ case: "subscribe", ...body }),
+    unsubscribe: (body) => ({ case: "unsubscribe", ...body }),
   };
   assert.ok(native.client_messages.length > 0);
   for (const { note, hex: bytes, value } of native.client_messages) {
@@ -133,6 +136,8 @@ test("vectors: what the edge sends", () => {
     }),
     received: (received) => ({ received }),
     draining: (body) => body,
+    subscribed: (body) => body,
+    topicMessage: ({ payload, ...rest }) => ({ ...rest, payload: unhex(payload) }),
     islandChanged: ({ island, ...rest }) => ({
       island: { ...island, fromIslandId: island.fromIslandId ?? null, peers: new Map(Object.entries(island.peers)) },
       ...rest,

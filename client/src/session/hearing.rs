@@ -2,11 +2,12 @@
 
 use super::Session;
 use crate::closed::Closed;
-use crate::event::{Event, Lane, Member, Message};
+use crate::event::{Event, Lane, Member, Message, Subscription};
+use crate::queue::Loose;
 use crate::seat::{Changes, Seat};
 use atoll_proto::atoll::{
-    self, Error, IslandChanged, LargeHeader, OrderedMessage, ServerMessage, large_header, ordered_message,
-    server_message,
+    self, Error, ErrorCode, IslandChanged, LargeHeader, OrderedMessage, ServerMessage, Subscribed, TopicMessage,
+    large_header, ordered_message, server_message,
 };
 use atoll_proto::datagram::{Alias, Tag};
 use atoll_proto::lanes::Verdict;
@@ -16,13 +17,21 @@ use std::time::Duration;
 impl Session {
     /// Takes a datagram.
     pub(crate) fn datagram(&mut self, datagram: Bytes) {
-        let Self { seat, stats, queue, .. } = self;
+        let Self { seat, stats, queue, topics, .. } = self;
         let Some(seat) = seat else {
             stats.unknown_tag += 1;
             return;
         };
-        let mut dropped = 0;
-        seat.receive(datagram, stats, |packet| dropped += u64::from(queue.push_packet(packet)));
+        let (mut dropped, mut missed) = (0, 0);
+        seat.receive(datagram, stats, |packet| match queue.push_loose(Loose::Packet(packet)) {
+            None => {}
+            Some(Loose::Packet(_)) => dropped += 1,
+            Some(Loose::Topic(message)) => {
+                topics.dropped(&message);
+                missed += 1;
+            }
+        });
+        stats.topics_missed += missed;
         stats.queue_dropped += dropped;
     }
 
@@ -52,6 +61,11 @@ impl Session {
                 self.hear(Event::Draining { closes_in: Duration::from_millis(draining.close_in_ms.into()) })
             }
             Message::Received(received) => self.lanes.acknowledged(&received).map_err(lost),
+            Message::Subscribed(answer) => self.subscribed(answer),
+            Message::TopicMessage(message) => {
+                self.topic_message(message);
+                Ok(())
+            }
             Message::Kicked(_) => {
                 self.kicked = true;
                 Ok(())
@@ -96,6 +110,29 @@ impl Session {
             }
             Some(large_header::Message::Gap(gap)) => self.gap(now, Lane::Large, &gap),
             None => Ok(()),
+        }
+    }
+
+    fn subscribed(&mut self, answer: Subscribed) -> Result<(), Closed> {
+        let subscription = Subscription(answer.subscription);
+        if answer.error == i32::from(ErrorCode::Unspecified) {
+            return self.hear(Event::Subscribed(subscription));
+        }
+        self.topics.refused(subscription);
+        self.hear(Event::SubscriptionRefused { subscription, code: answer.error(), reason: answer.reason })
+    }
+
+    fn topic_message(&mut self, message: TopicMessage) {
+        let Some(message) = self.topics.heard(message) else { return };
+        self.stats.topics_missed += message.missed;
+        self.stats.topics_received += 1;
+        match self.queue.push_loose(Loose::Topic(message)) {
+            None => {}
+            Some(Loose::Packet(_)) => self.stats.queue_dropped += 1,
+            Some(Loose::Topic(dropped)) => {
+                self.topics.dropped(&dropped);
+                self.stats.topics_missed += 1;
+            }
         }
     }
 

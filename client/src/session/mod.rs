@@ -6,12 +6,14 @@ mod hearing;
 mod lanes;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use lanes::Undelivered;
+pub(crate) use topics::NotTaken;
 
 use crate::closed::Closed;
-use crate::event::{Event, Lane};
+use crate::event::{Event, Lane, Subscription, TopicScope};
 use crate::queue::EventQueue;
 use crate::seat::Seat;
 use crate::stats::Stats;
@@ -23,6 +25,7 @@ use atoll_proto::datagram::{Sequence, Tag};
 use bytes::Bytes;
 use lanes::{Lanes, Outbound};
 use std::time::Duration;
+use topics::Topics;
 
 /// What outlives a connection: identity, seat, lanes and events.
 ///
@@ -35,6 +38,7 @@ pub(crate) struct Session {
     /// The last sequence sent. It never starts again, whatever room the client sits in.
     sequence: Sequence,
     lanes: Lanes,
+    topics: Topics,
     /// Where the avatar stands, and whether the edge is to be told.
     position: Option<Position>,
     heartbeat_due: bool,
@@ -65,6 +69,7 @@ impl Session {
             seat: None,
             sequence: Sequence::default(),
             lanes: Lanes::new(),
+            topics: Topics::new(),
             position: None,
             heartbeat_due: false,
             token: None,
@@ -78,7 +83,30 @@ impl Session {
 
     /// The oldest event.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
-        self.queue.pop()
+        loop {
+            match self.queue.pop() {
+                Some(Event::Topic(message)) => match self.topics.taken(message) {
+                    Some(message) => return Some(Event::Topic(message)),
+                    None => continue,
+                },
+                other => return other,
+            }
+        }
+    }
+
+    /// Says something on a topic, in a control message of at most `limit` bytes.
+    pub(crate) fn publish(&mut self, topic: &str, payload: &Bytes, limit: usize) -> Result<(), NotTaken> {
+        self.topics.publish(topic, payload, limit)
+    }
+
+    /// Hears a topic from now on, in whatever connection.
+    pub(crate) fn subscribe(&mut self, scope: TopicScope, topic: &str, limit: usize) -> Result<Subscription, NotTaken> {
+        self.topics.subscribe(scope, topic, limit)
+    }
+
+    /// Hears it no more.
+    pub(crate) fn unsubscribe(&mut self, subscription: Subscription) -> bool {
+        self.topics.unsubscribe(subscription)
     }
 
     /// Whether the program took enough to read further ordered and large messages.
@@ -124,7 +152,7 @@ impl Session {
         if let Some(received) = self.lanes.acknowledgement(now) {
             return Some(client_message::Message::Received(received));
         }
-        let position = self.position.filter(|_| self.heartbeat_due)?;
+        let Some(position) = self.position.filter(|_| self.heartbeat_due) else { return self.topics.next() };
         self.heartbeat_due = false;
         let heartbeat = Heartbeat { position: Some(position), desired_room: None };
         Some(client_message::Message::Heartbeat(heartbeat))
@@ -173,6 +201,7 @@ impl Session {
             None => self.restarted(),
         };
         self.keep_token(welcome, now);
+        self.topics.go_on(login == Login::New);
         // The edge repeats the last heartbeat it heard; this may be a newer one.
         self.heartbeat_due = self.position.is_some();
         Ok(login)

@@ -125,6 +125,9 @@ impl Walker {
             Event::Closed(why) => return Some(why.label()),
             Event::MembersChanged { .. }
             | Event::Large(_)
+            | Event::Topic(_)
+            | Event::Subscribed(_)
+            | Event::SubscriptionRefused { .. }
             | Event::Draining { .. }
             | Event::Resumed { .. }
             | Event::WayChanged { .. } => {}

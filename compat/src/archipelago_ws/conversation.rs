@@ -1,6 +1,8 @@
 //! One client: login, then heartbeats and island changes.
 
+use super::Settings;
 use super::neighbours::Neighbours;
+use crate::counters::Refusal;
 use crate::doorway::Arrival;
 use crate::socket::{Ended, Socket};
 use atoll_core::Address;
@@ -11,20 +13,16 @@ use atoll_proto::archipelago::server_packet::Message as ToClient;
 use atoll_proto::archipelago::{
     ChallengeResponseMessage, ClientPacket, Heartbeat, KickedMessage, ServerPacket, WelcomeMessage,
 };
-use axum::extract::ws::WebSocket;
 use prost::Message as _;
+use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long each of the client's two steps may take.
 const STEP: Duration = Duration::from_secs(30);
 
-/// What these clients have: LiveKit since the first of them, WebSocket rooms in some.
-const CAPABILITIES: Capabilities = Capabilities::NONE.with(Transport::Livekit).with(Transport::WsRoom);
-
-pub(super) async fn serve(socket: WebSocket, arrival: Arrival) {
-    let mut socket = Socket::new(socket, arrival.doorway.ending.clone());
-    let ended = match converse(&mut socket, arrival).await {
+pub(super) async fn serve(mut socket: Socket, arrival: Arrival, settings: Settings) {
+    let ended = match converse(&mut socket, arrival, settings).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     };
@@ -32,23 +30,33 @@ pub(super) async fn serve(socket: WebSocket, arrival: Arrival) {
     socket.close(&ended).await;
 }
 
-async fn converse(socket: &mut Socket, arrival: Arrival) -> Result<std::convert::Infallible, Ended> {
+async fn converse(socket: &mut Socket, arrival: Arrival, settings: Settings) -> Result<Infallible, Ended> {
     let session = tokio::select! {
-        session = log_in(socket, &arrival) => session?,
-        () = arrival.spot.evicted() => return Err(Ended::Evicted),
+        session = log_in(socket, &arrival, capabilities(settings)) => session?,
+        () = arrival.waiting.evicted() => return Err(Ended::Evicted),
     };
+    arrival.counters.logins.add(1);
     // From here on the session counts, and not the wait for it.
     drop(arrival);
     send(socket, ToClient::Welcome(WelcomeMessage { peer_id: session.address().to_string() })).await?;
     attend(socket, session).await
 }
 
-async fn log_in(socket: &mut Socket, arrival: &Arrival) -> Result<Session, Ended> {
+/// What these clients have: LiveKit since the first of them, WebSocket rooms in some.
+fn capabilities(settings: Settings) -> Capabilities {
+    let livekit = Capabilities::NONE.with(Transport::Livekit);
+    if settings.ws_room { livekit.with(Transport::WsRoom) } else { livekit }
+}
+
+async fn log_in(socket: &mut Socket, arrival: &Arrival, capabilities: Capabilities) -> Result<Session, Ended> {
     let region = &arrival.doorway.region;
     let FromClient::ChallengeRequest(request) = step(socket).await? else {
         return Err(Ended::Violation("challenge_request must come first".to_owned()));
     };
-    let address = request.address.parse::<Address>().map_err(|error| Ended::Violation(error.to_string()))?;
+    let address = request.address.parse::<Address>().map_err(|error| {
+        arrival.counters.refused(Refusal::Unauthorized);
+        Ended::Violation(error.to_string())
+    })?;
     let challenge = region.kernel_challenge();
     let challenge_to_sign = challenge.as_str().to_owned();
     let already_connected = region.is_logged_in(address);
@@ -59,8 +67,9 @@ async fn log_in(socket: &mut Socket, arrival: &Arrival) -> Result<Session, Ended
     };
     let auth_chain_json = signed.auth_chain_json;
     let proof = Proof::SignedChallenge { challenge, signer: Some(address), auth_chain_json };
-    region.login(proof, arrival.from, CAPABILITIES).await.map_err(|error| {
+    region.login(proof, arrival.from, capabilities).await.map_err(|error| {
         tracing::debug!(%address, "a login to archipelago failed: {error}");
+        arrival.counters.refused(Refusal::of(&error));
         Ended::Refused
     })
 }
@@ -70,7 +79,7 @@ async fn step(socket: &mut Socket) -> Result<FromClient, Ended> {
     read(&packet)?.ok_or_else(|| Ended::Violation("a packet without a message".to_owned()))
 }
 
-async fn attend(socket: &mut Socket, mut session: Session) -> Result<std::convert::Infallible, Ended> {
+async fn attend(socket: &mut Socket, mut session: Session) -> Result<Infallible, Ended> {
     let mut neighbours = Neighbours::new(&session);
     loop {
         tokio::select! {
@@ -117,4 +126,22 @@ fn read(packet: &[u8]) -> Result<Option<FromClient>, Ended> {
 
 async fn send(socket: &mut Socket, message: ToClient) -> Result<(), Ended> {
     socket.send(ServerPacket { message: Some(message) }.encode_to_vec().into()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_have_livekit_and_rooms_by_configuration() {
+        for ws_room in [true, false] {
+            let capabilities = capabilities(Settings { ws_room });
+            let mut expected = Capabilities::NONE.with(Transport::Livekit);
+            if ws_room {
+                expected = expected.with(Transport::WsRoom);
+            }
+            assert_eq!(capabilities, expected);
+        }
+        assert!(Settings::default().ws_room);
+    }
 }

@@ -8,27 +8,37 @@
 mod conversation;
 mod neighbours;
 
+use crate::counters::DoorName;
 use crate::doorway::{ClientAddress, Doorway};
 use axum::Router;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::any;
 
-/// Largest message from a client, in bytes: the longest auth chain that is read, and room for what is around it.
-const MAX_MESSAGE: usize = 128 * 1024;
+/// What an operator decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether clients are taken to have WebSocket rooms beside LiveKit, as browsers' explorers do.
+    pub ws_room: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { ws_room: true }
+    }
+}
 
 /// The door's routes. Each request must carry a [`ClientAddress`] among its extensions.
-pub fn routes(doorway: Doorway) -> Router {
-    Router::new().route("/archipelago/ws", any(upgrade)).route("/ws", any(upgrade)).with_state(doorway)
+pub fn routes(doorway: Doorway, settings: Settings) -> Router {
+    Router::new().route("/archipelago/ws", any(upgrade)).route("/ws", any(upgrade)).with_state((doorway, settings))
 }
 
 async fn upgrade(
-    State(doorway): State<Doorway>,
+    State((doorway, settings)): State<(Doorway, Settings)>,
     Extension(client): Extension<ClientAddress>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    request: Request,
 ) -> Response {
-    doorway.upgrade(client, &headers, upgrade, MAX_MESSAGE, conversation::serve)
+    doorway.upgrade(DoorName::Archipelago, client, request, move |socket, arrival| {
+        conversation::serve(socket, arrival, settings)
+    })
 }

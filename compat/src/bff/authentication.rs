@@ -3,7 +3,8 @@
 use super::modules::AVAILABLE;
 use super::peer::Peer;
 use super::{Client, encoded};
-use crate::rpc::{Answer, CallError};
+use crate::counters::{DoorCounters, Refusal};
+use crate::rpc::{Answer, Call, CallError};
 use atoll_core::Address;
 use atoll_core::auth::{AuthError, Challenge};
 use atoll_core::region::{LoginError, Proof, Region};
@@ -11,8 +12,9 @@ use atoll_proto::bff::{
     DisconnectionMessage, DisconnectionReason, GetChallengeRequest, GetChallengeResponse, SignedChallenge,
     WelcomePeerInformation,
 };
-use bytes::Bytes;
+use futures_util::FutureExt;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// One port's way from nobody to a peer.
 #[derive(Clone)]
@@ -20,6 +22,9 @@ pub(super) struct Authentication {
     region: Region,
     client: Client,
     challenge: Challenge,
+    /// What auth chains under way may take, with those of the connection's other ports.
+    chains: Arc<Semaphore>,
+    counters: Arc<DoorCounters>,
     state: Arc<Mutex<State>>,
 }
 
@@ -30,9 +35,9 @@ struct State {
 }
 
 impl Authentication {
-    pub(super) fn new(region: Region, client: Client) -> Self {
+    pub(super) fn new(region: Region, client: Client, chains: Arc<Semaphore>, counters: Arc<DoorCounters>) -> Self {
         let challenge = region.kernel_challenge();
-        Self { region, client, challenge, state: Arc::default() }
+        Self { region, client, challenge, chains, counters, state: Arc::default() }
     }
 
     /// Who logged in on this port.
@@ -63,12 +68,34 @@ impl Authentication {
     }
 
     /// Logs the port's client in. A session it had before is replaced without a word to it.
-    pub(super) async fn authenticate(self, request: Bytes) -> Result<Answer, CallError> {
-        let request: SignedChallenge = atoll_proto::decode(&request).map_err(|_| self.refuse())?;
-        let SignedChallenge { auth_chain_json } = request;
+    pub(super) fn authenticate(self, request: &[u8]) -> Call {
+        let admitted = self.admit(request);
+        Call::Unary(
+            async move {
+                let (auth_chain_json, _permit) = admitted?;
+                self.log_in(auth_chain_json).await
+            }
+            .boxed(),
+        )
+    }
+
+    /// The auth chain of a request, if there is memory for it.
+    fn admit(&self, request: &[u8]) -> Result<(String, OwnedSemaphorePermit), CallError> {
+        let SignedChallenge { auth_chain_json } = atoll_proto::decode(request).map_err(|_| self.refuse())?;
+        let bytes = u32::try_from(auth_chain_json.len()).map_err(|_| failed())?;
+        // Only who sends many at once, or one that is none, meets the limit.
+        let permit = Arc::clone(&self.chains).try_acquire_many_owned(bytes).map_err(|_| {
+            self.counters.refused(Refusal::Unauthorized);
+            failed()
+        })?;
+        Ok((auth_chain_json, permit))
+    }
+
+    async fn log_in(self, auth_chain_json: String) -> Result<Answer, CallError> {
         let proof = Proof::SignedChallenge { challenge: self.challenge.clone(), signer: None, auth_chain_json };
         let session = self.region.login(proof, self.client.from, self.client.capabilities).await.map_err(|error| {
             tracing::debug!("a login over the BFF failed: {error}");
+            self.counters.refused(Refusal::of(&error));
             match error {
                 // What is no chain raised JavaScript's own errors and left the port open.
                 LoginError::Unauthorized(AuthError::Malformed(_)) => failed(),
@@ -78,11 +105,12 @@ impl Authentication {
                 }
                 // Which node, and what it said, is for the log.
                 LoginError::NoEthereumNode(_) => self.refuse_because("the Ethereum node could not be asked"),
-                _ => self.refuse(),
+                _ => self.close(),
             }
         })?;
+        self.counters.logins.add(1);
         let peer_id = session.address().to_string();
-        self.state().peer = Some(Peer::start(session));
+        self.state().peer = Some(Peer::start(session, self.client.coordinates));
         let available_modules = AVAILABLE.map(str::to_owned).to_vec();
         Ok(encoded(&WelcomePeerInformation { peer_id, available_modules }).into())
     }
@@ -97,15 +125,21 @@ impl Authentication {
         Ok(encoded(&DisconnectionMessage { reason: DisconnectionReason::DrKicked.into() }).into())
     }
 
-    /// The original's words for whatever was wrong; the port is closed after them.
+    /// Refuses what is no request, or not for an address.
     fn refuse(&self) -> CallError {
+        self.counters.refused(Refusal::Unauthorized);
+        self.close()
+    }
+
+    /// The original's words for whatever was wrong; the port is closed after them.
+    fn close(&self) -> CallError {
         self.state().refused = true;
         failed()
     }
 
     /// The same, and what nobody could tell from the original's words.
     fn refuse_because(&self, reason: &str) -> CallError {
-        let CallError(failed) = self.refuse();
+        let CallError(failed) = self.close();
         CallError(format!("{failed}: {reason}"))
     }
 

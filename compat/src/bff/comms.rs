@@ -17,6 +17,9 @@ use tokio::sync::watch;
 /// The topics that are heartbeats: the one that kernels write, and the documents' spelling.
 const HEARTBEAT: [&str; 2] = ["heartbeat", "hearbeat"];
 
+/// Bytes of a topic that is refused, or subscribed to, that are kept: more than a topic may have.
+const SHOWN: usize = 1024;
+
 type Results = BoxStream<'static, Result<Bytes, CallError>>;
 
 /// Publishes. The answer is on its way before the message is: kernels' P2P code loses answers that come too fast.
@@ -35,22 +38,8 @@ pub(super) fn publish(peer: &Peer, request: &[u8]) -> Result<Answer, CallError> 
     Ok(Answer { payload: encoded(&PublishToTopicResult { ok: true }), afterwards: Some(afterwards) })
 }
 
-/// `TopicsService`: hears a topic from the first acknowledgement on, as the original does.
-pub(super) fn subscription(peer: Peer, scope: Scope, request: Bytes) -> Results {
-    let opened = stream::once(async move {
-        let SubscriptionRequest { topic } = decode(&request)?;
-        subscribe(&peer, scope, &topic)
-    });
-    opened
-        .flat_map(move |opened| match opened {
-            Ok(subscription) => messages(subscription, scope, None),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        })
-        .boxed()
-}
-
-/// `CommsService`'s subscriptions of one port: made, read and given up in calls of their own. Ids count from 0 over
-/// both kinds.
+/// The subscriptions of one port. `CommsService`'s are made, read and given up in calls of their own; their ids count from 0
+/// over both kinds. `TopicsService`'s are streams and nothing else.
 #[derive(Clone, Default)]
 pub(super) struct Subscriptions(Arc<Mutex<Open>>);
 
@@ -58,6 +47,8 @@ pub(super) struct Subscriptions(Arc<Mutex<Open>>);
 struct Open {
     next: u32,
     open: HashMap<u32, Entry>,
+    /// Dropped with the port.
+    port: watch::Sender<()>,
 }
 
 struct Entry {
@@ -68,10 +59,21 @@ struct Entry {
 }
 
 impl Subscriptions {
+    /// `TopicsService`: hears a topic from the first acknowledgement on, as the original does.
+    pub(super) fn hear(&self, peer: Peer, scope: Scope, request: &[u8]) -> Results {
+        let (topic, end) = (topic(request), self.open().port.subscribe());
+        let opened = stream::once(async move { subscribe(&peer, scope, &topic?) });
+        opened
+            .flat_map(move |opened| match opened {
+                Ok(subscription) => messages(subscription, scope, end.clone()),
+                Err(error) => stream::iter([Err(error)]).boxed(),
+            })
+            .boxed()
+    }
+
     /// Hears a topic from now on; what comes waits to be read.
     pub(super) fn subscribe(&self, peer: &Peer, scope: Scope, request: &[u8]) -> Result<Answer, CallError> {
-        let SubscriptionRequest { topic } = decode(request)?;
-        let subscription = subscribe(peer, scope, &topic)?;
+        let subscription = subscribe(peer, scope, &topic(request)?)?;
         let mut open = self.open();
         let subscription_id = open.next;
         open.next = open.next.wrapping_add(1);
@@ -80,10 +82,11 @@ impl Subscriptions {
     }
 
     /// Reads a subscription until it is given up, or the reader has enough. One that is not there has nothing to say.
-    pub(super) fn read(&self, scope: Scope, request: Bytes) -> Results {
+    pub(super) fn read(&self, scope: Scope, request: &[u8]) -> Results {
         let all = self.clone();
+        let asked = decode(request);
         let opened = stream::once(async move {
-            let Subscription { subscription_id } = decode(&request)?;
+            let Subscription { subscription_id } = asked?;
             let mut open = all.open();
             let entry = open.open.get_mut(&subscription_id);
             let taken = entry.and_then(|entry| entry.waiting.take().map(|taken| (taken, entry.end.subscribe())));
@@ -91,7 +94,7 @@ impl Subscriptions {
         });
         opened
             .flat_map(move |opened| match opened {
-                Ok(Some((subscription, end, given_up))) => messages(subscription, scope, Some(end))
+                Ok(Some((subscription, end, given_up))) => messages(subscription, scope, end)
                     .map(move |message| {
                         let _ = &given_up;
                         message
@@ -114,7 +117,7 @@ impl Subscriptions {
 
     /// Gives all of them up.
     pub(super) fn clear(&self) {
-        self.open().open.clear();
+        *self.open() = Open::default();
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -144,7 +147,7 @@ fn subscribe(peer: &Peer, scope: Scope, topic: &str) -> Result<TopicSubscription
 }
 
 /// What a subscription hears, until `end`'s sender has gone.
-fn messages(subscription: TopicSubscription, scope: Scope, end: Option<watch::Receiver<()>>) -> Results {
+fn messages(subscription: TopicSubscription, scope: Scope, end: watch::Receiver<()>) -> Results {
     let state = (subscription, end);
     stream::unfold(state, move |(mut subscription, mut end)| async move {
         let message = tokio::select! {
@@ -157,27 +160,48 @@ fn messages(subscription: TopicSubscription, scope: Scope, end: Option<watch::Re
     .boxed()
 }
 
-async fn given_up(end: &mut Option<watch::Receiver<()>>) {
-    match end {
-        Some(end) => while end.changed().await.is_ok() {},
-        None => std::future::pending().await,
-    }
+async fn given_up(end: &mut watch::Receiver<()>) {
+    while end.changed().await.is_ok() {}
 }
 
 fn element(message: TopicMessage, scope: Scope) -> Bytes {
-    let TopicMessage { topic, sender, payload } = message;
-    let payload = payload.into();
-    match scope {
+    let TopicMessage { topic, sender, payload: held, .. } = message;
+    let payload = held.to_vec();
+    let encoded = match scope {
         Scope::Peer => {
             let sender = sender.unwrap_or_default();
             encoded(&PeerTopicSubscriptionResultElem { payload, topic, sender })
         }
         Scope::System => encoded(&SystemTopicSubscriptionResultElem { payload, topic }),
+    };
+    Bytes::from_owner(Element { encoded, _held: held })
+}
+
+/// An encoded message, which takes the memory it waited in until it is written.
+struct Element {
+    encoded: Bytes,
+    _held: Bytes,
+}
+
+impl AsRef<[u8]> for Element {
+    fn as_ref(&self) -> &[u8] {
+        &self.encoded
     }
 }
 
+/// The topic that is asked for. Of one that is too long there is enough to show.
+fn topic(request: &[u8]) -> Result<String, CallError> {
+    let SubscriptionRequest { topic } = decode(request)?;
+    Ok(shown(&topic).to_owned())
+}
+
 fn invalid(topic: &str) -> CallError {
-    CallError(format!("Invalid topic {topic}"))
+    CallError(format!("Invalid topic {}", shown(topic)))
+}
+
+fn shown(topic: &str) -> &str {
+    let end = (0..=topic.len().min(SHOWN)).rev().find(|end| topic.is_char_boundary(*end));
+    &topic[..end.unwrap_or(0)]
 }
 
 fn decode<M: atoll_proto::Decode>(request: &[u8]) -> Result<M, CallError> {

@@ -10,6 +10,7 @@
 //! JavaScript's words; streams whose reader has left end at once.
 
 mod authentication;
+mod client;
 mod comms;
 mod director;
 mod modules;
@@ -17,64 +18,38 @@ mod peer;
 mod service;
 mod socket;
 
+pub use client::{Client, Coordinates, CoordinatesError, Settings};
 pub use service::Ports;
 
+use crate::counters::DoorName;
 use crate::doorway::{ClientAddress, Doorway};
 use crate::rpc::PortIds;
-use atoll_core::region::{Capabilities, Transport};
 use axum::Router;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use bytes::Bytes;
-use std::net::IpAddr;
-
-/// The sub-protocol of kernels from July to October 2022. Those of August and September stop when they are told that
-/// their address is connected already.
-const FIRST_GENERATION: &str = "comms";
-
-/// Largest frame from a client, in bytes. An auth chain of 1 MiB is read, and refused in words.
-const MAX_FRAME: usize = 2 << 20;
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Client {
-    capabilities: Capabilities,
-    /// Whether it can be told that its address has a session.
-    tells_already_connected: bool,
-    from: IpAddr,
-}
-
-impl Client {
-    /// A kernel at `from`; `is_first_generation` when it offered the sub-protocol `comms`.
-    pub const fn of(is_first_generation: bool, from: IpAddr) -> Self {
-        let both = Capabilities::NONE.with(Transport::Livekit).with(Transport::P2p);
-        let rooms = if is_first_generation { Transport::FirstWsRoom } else { Transport::WsRoom };
-        Self { capabilities: both.with(rooms), tells_already_connected: !is_first_generation, from }
-    }
-}
 
 #[derive(Clone)]
 struct Door {
     doorway: Doorway,
+    settings: Settings,
     ids: PortIds,
 }
 
 /// The door's routes. Each request must carry a [`ClientAddress`] among its extensions.
-pub fn routes(doorway: Doorway) -> Router {
-    let door = Door { doorway, ids: PortIds::default() };
+pub fn routes(doorway: Doorway, settings: Settings) -> Router {
+    let door = Door { doorway, settings, ids: PortIds::default() };
     Router::new().route("/rpc", any(upgrade)).route("/bff/rpc", any(upgrade)).with_state(door)
 }
 
 async fn upgrade(
-    State(Door { doorway, ids }): State<Door>,
+    State(Door { doorway, settings, ids }): State<Door>,
     Extension(client): Extension<ClientAddress>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    request: Request,
 ) -> Response {
-    doorway.upgrade(client, &headers, upgrade, MAX_FRAME, |socket, arrival| socket::serve(socket, arrival, ids))
+    doorway
+        .upgrade(DoorName::Bff, client, request, move |socket, arrival| socket::serve(socket, arrival, settings, ids))
 }
 
 fn encoded(message: &impl prost::Message) -> Bytes {

@@ -1,5 +1,6 @@
 //! A logged-in port: the session, and who of its client listens to island changes.
 
+use super::Coordinates;
 use crate::socket::Ended;
 use atoll_core::Address;
 use atoll_core::archipelago;
@@ -16,6 +17,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// Heartbeats that may wait for the session's task.
 const HEARTBEATS: usize = 16;
+
+/// Largest heartbeat that is read, in bytes: a position, and many times the longest name of an island.
+const MAX_HEARTBEAT: usize = 1024;
 
 /// How long a client whose address has logged in elsewhere may stay to hear of it.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -35,13 +39,13 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Serves `session` on a task of its own for as long as the peer is there.
-    pub(super) fn start(session: Session) -> Self {
+    pub(super) fn start(session: Session, coordinates: Coordinates) -> Self {
         let (heartbeats, queue) = mpsc::channel(HEARTBEATS);
         let (end, over) = watch::channel(None);
         let (strings, connection_string) = watch::channel(None);
         let listeners = Arc::<Mutex<Vec<IslandChanges>>>::default();
         let (address, topics) = (session.address(), session.topics());
-        let news = News { address, listeners: Arc::clone(&listeners), end, strings };
+        let news = News { address, coordinates, listeners: Arc::clone(&listeners), end, strings };
         tokio::spawn(serve(session, queue, news));
         Self { topics, heartbeats, listeners, over, connection_string }
     }
@@ -49,6 +53,9 @@ impl Peer {
     /// Passes a heartbeat on. Whether it says a place or comes too often is not told: kernels leave the realm when a
     /// heartbeat fails.
     pub(super) fn heartbeat(&self, payload: &[u8]) {
+        if payload.len() > MAX_HEARTBEAT {
+            return;
+        }
         if let Ok(heartbeat) = atoll_proto::decode::<Heartbeat>(payload) {
             // A full queue is that of a client far above the limit.
             let _ = self.heartbeats.try_send(heartbeat);
@@ -112,6 +119,7 @@ async fn wait(over: &mut watch::Receiver<Option<Over>>) -> Over {
 
 struct News {
     address: Address,
+    coordinates: Coordinates,
     listeners: Arc<Mutex<Vec<IslandChanges>>>,
     end: watch::Sender<Option<Over>>,
     strings: watch::Sender<Option<String>>,
@@ -149,12 +157,15 @@ impl News {
 
     fn island_changed(&self, island: IslandChangedMessage) {
         self.strings.send_replace(Some(island.conn_str.clone()));
-        let payload = with_doubles(island);
+        let payload = match self.coordinates {
+            Coordinates::Double => with_doubles(island),
+            Coordinates::Float => island.encode_to_vec().into(),
+        };
         lock(&self.listeners).retain(|listener| listener.offer(self.address, payload.clone()));
     }
 }
 
-/// Kernels that speak to a BFF read coordinates as doubles, and nonsense where they are floats.
+/// The coordinates of an island change as doubles.
 fn with_doubles(island: IslandChangedMessage) -> Bytes {
     let IslandChangedMessage { island_id, conn_str, from_island_id, peers } = island;
     let wide =

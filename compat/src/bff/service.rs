@@ -2,21 +2,31 @@
 
 use super::Client;
 use super::authentication::Authentication;
-use super::comms::{Subscriptions, publish, subscription};
+use super::comms::{Subscriptions, publish};
 use super::director;
 use super::modules::{AFTER_LOGIN, AUTHENTICATION};
+use crate::counters::DoorCounters;
 use crate::rpc::{Answer, Arguments, Call, CallError, Module, PortId, Service};
 use crate::socket::Ended;
+use atoll_core::auth::MAX_CHAIN_BYTES;
 use atoll_core::region::{Region, Scope};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Bytes of auth chains of one connection that may be checked, or wait for it, at the same time: two of the longest.
+const MAX_CHAINS: usize = 2 * MAX_CHAIN_BYTES;
 
 /// What one connection of a kernel offers: the [`Service`] behind the WebSocket.
 pub struct Ports {
     region: Region,
     client: Client,
     ports: BTreeMap<PortId, Port>,
+    /// Bytes of auth chains that may be under way.
+    chains: Arc<Semaphore>,
+    counters: Arc<DoorCounters>,
 }
 
 struct Port {
@@ -27,7 +37,13 @@ struct Port {
 impl Ports {
     /// What a new connection of `client` offers.
     pub fn new(region: Region, client: Client) -> Self {
-        Self { region, client, ports: BTreeMap::new() }
+        let chains = Arc::new(Semaphore::new(MAX_CHAINS));
+        Self { region, client, ports: BTreeMap::new(), chains, counters: Arc::default() }
+    }
+
+    /// These, whose logins count in `counters`.
+    pub(super) fn counted(self, counters: Arc<DoorCounters>) -> Self {
+        Self { counters, ..self }
     }
 
     /// Whether somebody has logged in on one of the ports.
@@ -50,7 +66,8 @@ impl Ports {
 
 impl Service for Ports {
     fn create_port(&mut self, port: PortId, _name: &str) -> Result<(), CallError> {
-        let authentication = Authentication::new(self.region.clone(), self.client);
+        let (chains, counters) = (Arc::clone(&self.chains), Arc::clone(&self.counters));
+        let authentication = Authentication::new(self.region.clone(), self.client, chains, counters);
         self.ports.insert(port, Port { authentication, subscriptions: Subscriptions::default() });
         Ok(())
     }
@@ -80,7 +97,7 @@ impl Service for Ports {
         };
         match procedure {
             "GetChallenge" => return now(authentication.challenge(&payload)),
-            "Authenticate" => return Call::Unary(authentication.clone().authenticate(payload).boxed()),
+            "Authenticate" => return authentication.clone().authenticate(&payload),
             "GetDisconnectionMessage" => {
                 return Call::Unary(authentication.clone().disconnection_message().boxed());
             }
@@ -94,18 +111,18 @@ impl Service for Ports {
             (_, "PublishToTopic") => now(publish(&peer, &payload)),
             (_, "SubscribeToPeerMessages") => now(subscriptions.subscribe(&peer, Scope::Peer, &payload)),
             (_, "SubscribeToSystemMessages") => now(subscriptions.subscribe(&peer, Scope::System, &payload)),
-            (_, "GetPeerMessages") => Call::Stream(subscriptions.read(Scope::Peer, payload)),
-            (_, "GetSystemMessages") => Call::Stream(subscriptions.read(Scope::System, payload)),
+            (_, "GetPeerMessages") => Call::Stream(subscriptions.read(Scope::Peer, &payload)),
+            (_, "GetSystemMessages") => Call::Stream(subscriptions.read(Scope::System, &payload)),
             (_, "UnsubscribeToPeerMessages" | "UnsubscribeToSystemMessages") => {
                 now(subscriptions.unsubscribe(&payload))
             }
-            (_, "PeerSubscription") => Call::Stream(subscription(peer, Scope::Peer, payload)),
-            (_, "SystemSubscription") => Call::Stream(subscription(peer, Scope::System, payload)),
+            (_, "PeerSubscription") => Call::Stream(subscriptions.hear(peer, Scope::Peer, &payload)),
+            (_, "SystemSubscription") => Call::Stream(subscriptions.hear(peer, Scope::System, &payload)),
             (_, "SendHeartbeat") => {
                 peer.heartbeat(&payload);
                 now(Ok(Bytes::new().into()))
             }
-            (_, "GetCommsCommands") => Call::Stream(director::commands(peer)),
+            (_, "GetCommsCommands") => Call::Stream(director::commands(&peer)),
             (module, other) => now(Err(CallError(format!("{module} has no procedure {other}")))),
         }
     }

@@ -1,12 +1,13 @@
 //! A kernel's WebSocket: frames in and out, and the end of a replaced session.
 
 use super::service::Ports;
-use super::{Client, FIRST_GENERATION};
-use crate::doorway::Arrival;
+use super::{Client, Settings};
+use crate::bounded::SMALL;
+use crate::doorway::{Arrival, LARGE, Waiting};
 use crate::rpc::{Connection, Output, PortIds};
 use crate::socket::{Ended, Socket};
-use atoll_core::limit::Spot;
-use axum::extract::ws::WebSocket;
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -14,9 +15,8 @@ use tokio::time::{Instant, sleep_until};
 const LOGIN: Duration = Duration::from_secs(30);
 
 /// Serves one kernel until either side ends it.
-pub(super) async fn serve(socket: WebSocket, arrival: Arrival, ids: PortIds) {
-    let mut socket = Socket::new(socket, arrival.doorway.ending.clone());
-    let ended = match converse(&mut socket, arrival, ids).await {
+pub(super) async fn serve(mut socket: Socket, arrival: Arrival, settings: Settings, ids: PortIds) {
+    let ended = match converse(&mut socket, arrival, settings, ids).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     };
@@ -24,18 +24,28 @@ pub(super) async fn serve(socket: WebSocket, arrival: Arrival, ids: PortIds) {
     socket.close(&ended).await;
 }
 
-async fn converse(socket: &mut Socket, arrival: Arrival, ids: PortIds) -> Result<std::convert::Infallible, Ended> {
-    let Arrival { doorway, from, spot, protocol } = arrival;
-    let client = Client::of(protocol.as_deref() == Some(FIRST_GENERATION), from);
-    let mut connection = Connection::new(Ports::new(doorway.region, client), ids);
-    let mut spot = Some(spot);
+async fn converse(
+    socket: &mut Socket,
+    arrival: Arrival,
+    settings: Settings,
+    ids: PortIds,
+) -> Result<Infallible, Ended> {
+    let Arrival { doorway, counters, from, waiting, protocol } = arrival;
+    let client = Client::of(protocol.as_deref(), from, &settings);
+    let service = Ports::new(doorway.region.clone(), client).counted(Arc::clone(&counters));
+    let mut connection = Connection::new(service, ids).counted(Arc::clone(&doorway.counters().calls));
+    let mut waiting = Some(waiting);
     let mut deadline = Some(Instant::now() + LOGIN);
     loop {
-        match (connection.service().has_session(), &spot) {
+        match (connection.service().has_session(), &waiting) {
             // From here on the session counts, and not the wait for it.
-            (true, Some(_)) => (spot, deadline) = (None, None),
+            (true, Some(_)) => {
+                (waiting, deadline) = (None, None);
+                socket.allow(LARGE);
+            }
             (false, None) => {
-                spot = Some(doorway.waiting.enter(from).ok_or(Ended::Evicted)?);
+                socket.allow(SMALL);
+                waiting = Some(doorway.wait(from, &counters).ok_or(Ended::Evicted)?);
                 deadline = Some(Instant::now() + LOGIN);
             }
             _ => {}
@@ -51,7 +61,7 @@ async fn converse(socket: &mut Socket, arrival: Arrival, ids: PortIds) -> Result
                 connection.receive(&frame?).map_err(|violation| Ended::Violation(violation.to_string()))?;
             }
             ended = session_over => return Err(ended),
-            () = evicted(spot.as_ref()) => return Err(Ended::Evicted),
+            () = evicted(waiting.as_ref()) => return Err(Ended::Evicted),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 return Err(Ended::LoginTimeout);
             }
@@ -59,9 +69,9 @@ async fn converse(socket: &mut Socket, arrival: Arrival, ids: PortIds) -> Result
     }
 }
 
-async fn evicted(spot: Option<&Spot>) {
-    match spot {
-        Some(spot) => spot.evicted().await,
+async fn evicted(waiting: Option<&Waiting>) {
+    match waiting {
+        Some(waiting) => waiting.evicted().await,
         None => std::future::pending().await,
     }
 }

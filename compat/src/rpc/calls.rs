@@ -7,6 +7,10 @@ use atoll_proto::call::{Number, StreamItem, ToClient};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use std::future::poll_fn;
+use std::task::Poll;
+
+type Results = BoxStream<'static, Result<Bytes, CallError>>;
 
 /// Runs a call to its end. `arguments` is the client's stream, closed after the result if nobody opened it.
 pub(super) async fn run(wire: Wire, port: u32, number: Number, arguments: Option<Unopened>, call: Call) {
@@ -44,12 +48,7 @@ pub(super) fn fail(wire: &Wire, number: Number, CallError(message): CallError) {
 }
 
 /// Offers a stream, then sends item by item, each when the one before was acknowledged.
-async fn stream(
-    wire: &Wire,
-    port: u32,
-    number: Number,
-    mut results: BoxStream<'static, Result<Bytes, CallError>>,
-) -> Result<(), CallError> {
+async fn stream(wire: &Wire, port: u32, number: Number, mut results: Results) -> Result<(), CallError> {
     let send = |item| wire.send(ToClient::Stream { number, port, item });
     let item = |sequence, payload| StreamItem { sequence, payload, closed: false, ack: false };
     let mut reply = wire.wait(number, 0);
@@ -65,7 +64,7 @@ async fn stream(
         // that nobody hears until then.
         let next = tokio::select! {
             biased;
-            next = results.next() => next,
+            next = next(wire, &mut results) => next,
             Ok(()) = wire.closing(number) => return Ok(()),
         };
         let Some(result) = next else {
@@ -80,4 +79,13 @@ async fn stream(
         }
     }
     Ok(())
+}
+
+/// The next result. It is asked for only when it can go soon: what waits in a stream is for the service to bound.
+async fn next(wire: &Wire, results: &mut Results) -> Option<Result<Bytes, CallError>> {
+    poll_fn(|context| match wire.poll_room(context) {
+        Poll::Ready(()) => results.poll_next_unpin(context),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }

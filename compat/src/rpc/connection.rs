@@ -3,6 +3,7 @@
 use super::arguments::Arguments;
 use super::calls::{fail, run};
 use super::ports::Ports;
+use super::tally::Tally;
 use super::wire::{Outgoing, Wire};
 use super::{CallError, PortId, Service};
 use atoll_proto::call::{FrameError, FromClient, Number, StreamItem, ToClient};
@@ -16,7 +17,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
 /// Calls of one connection that may be under way; every open stream is one. Kernels have a handful.
-const MAX_CALLS: usize = 1024;
+const MAX_CALLS: usize = 512;
+
+/// Longest name of a port or a module, in bytes.
+const MAX_NAME: usize = 256;
 
 /// Gives port ids. They count over all connections of a server, from 1.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +56,7 @@ pub struct Connection<S> {
     service: S,
     wire: Wire,
     ids: PortIds,
+    tally: Arc<Tally>,
     ports: Ports,
     calls: FuturesUnordered<BoxFuture<'static, ()>>,
 }
@@ -61,7 +66,14 @@ impl<S: Service> Connection<S> {
     pub fn new(service: S, ids: PortIds) -> Self {
         let wire = Wire::default();
         wire.send(ToClient::Ready);
-        Self { service, wire, ids, ports: Ports::default(), calls: FuturesUnordered::new() }
+        let (tally, ports, calls) = (Arc::default(), Ports::default(), FuturesUnordered::new());
+        Self { service, wire, ids, tally, ports, calls }
+    }
+
+    /// This connection, whose calls count in `tally`, too.
+    #[must_use]
+    pub fn counted(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
     }
 
     /// The service.
@@ -78,6 +90,7 @@ impl<S: Service> Connection<S> {
             FromClient::CreatePort { number, name } => self.create_port(number, name),
             FromClient::RequestModule { number, port, name } => self.load(number, PortId(port), &name),
             FromClient::Request { number, port, procedure, arguments, payload } => {
+                self.tally.calls.add(1);
                 if let Err(error) = self.call(number, PortId(port), procedure, arguments, payload) {
                     fail(&self.wire, number, error);
                 }
@@ -108,7 +121,12 @@ impl<S: Service> Connection<S> {
 
     fn output(&self) -> Option<Output> {
         self.wire.pop().map(|outgoing| match outgoing {
-            Outgoing::Frame(frame) => Output::Frame(frame.encode()),
+            Outgoing::Frame(frame) => {
+                if matches!(frame, ToClient::Error { .. }) {
+                    self.tally.errors.add(1);
+                }
+                Output::Frame(encode(frame))
+            }
             Outgoing::Then(action) => Output::Then(action),
         })
     }
@@ -116,6 +134,9 @@ impl<S: Service> Connection<S> {
     fn create_port(&mut self, number: Number, name: String) {
         if self.ports.is_full() {
             return fail(&self.wire, number, CallError("Too many ports".to_owned()));
+        }
+        if name.len() > MAX_NAME {
+            return fail(&self.wire, number, CallError("Port name too long".to_owned()));
         }
         let port = self.ids.next();
         match self.service.create_port(port, &name) {
@@ -147,6 +168,7 @@ impl<S: Service> Connection<S> {
         };
         let Some(module) = port.loaded(name).or_else(|| self.service.module(id, name)) else {
             // Two closing brackets, as the original has them.
+            let name: String = name.chars().take(MAX_NAME).collect();
             let message = format!("Module {name} is not available for port {} ({}))", port.name, id.0);
             return fail(&self.wire, number, CallError(message));
         };
@@ -185,5 +207,25 @@ impl<S: Service> Connection<S> {
 
     fn stream(&mut self, number: Number, item: StreamItem) -> Result<(), Violation> {
         self.wire.route(number, item).map_err(|_| Violation::Flooded)
+    }
+}
+
+/// The bytes of a frame. Those of an item hold the item, too, so that its service can count them for as long as they wait.
+fn encode(frame: ToClient) -> Bytes {
+    let item = match &frame {
+        ToClient::Stream { item, .. } if !item.payload.is_empty() => item.payload.clone(),
+        _ => return frame.encode(),
+    };
+    Bytes::from_owner(Encoded { frame: frame.encode(), _item: item })
+}
+
+struct Encoded {
+    frame: Bytes,
+    _item: Bytes,
+}
+
+impl AsRef<[u8]> for Encoded {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! A [`Service`] says what its ports offer; a [`Connection`] turns a client's frames into calls of it and the results
 //! into frames. There is no socket here: whoever owns one feeds [`Connection::receive`] and writes what
-//! [`Connection::next_output`] gives, so that what waits to be written is bounded by one frame for each call.
+//! [`Connection::next_output`] gives before the next one. What waits to be written is then an answer to the last frame, and
+//! items of streams: at most 256 KiB and one item more. An item is held until its frame is dropped, so that a service whose items
+//! share a budget counts them until they are written.
 //!
 //! Numbered ports hold numbered procedures: ids count over all modules of a port in the order in which they were
 //! loaded. Streams go item by item: each waits for the acknowledgement of the one before. Not every word of the protocol
@@ -12,10 +14,12 @@ mod arguments;
 mod calls;
 mod connection;
 mod ports;
+mod tally;
 mod wire;
 
 pub use arguments::Arguments;
 pub use connection::{Connection, Output, PortIds, Violation};
+pub use tally::Tally;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;

@@ -4,10 +4,14 @@ use atoll_proto::call::{Number, StreamItem, ToClient};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use tokio::sync::{mpsc, oneshot};
 
 /// Items of a client's stream that may wait unread. A client that follows the protocol has one under way.
 const MAX_ITEMS: usize = 16;
+
+/// Bytes of items that wait to be written, above which streams give no more.
+const ENOUGH: usize = 256 * 1024;
 
 /// Something to write, or to do once everything before it is written.
 pub(super) enum Outgoing {
@@ -33,6 +37,10 @@ pub(super) struct Wire(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     outgoing: VecDeque<Outgoing>,
+    /// Bytes of items among them.
+    items: usize,
+    /// Streams that may not give more for now.
+    held_back: Vec<Waker>,
     /// Streams to the client that wait for an answer to the item with this sequence.
     waiting: HashMap<Number, (u32, oneshot::Sender<Reply>)>,
     /// Streams to the client that the client closed while they had nothing to say.
@@ -47,7 +55,21 @@ pub(super) struct Flooded;
 
 impl Wire {
     pub(super) fn send(&self, frame: ToClient) {
-        self.state().outgoing.push_back(Outgoing::Frame(frame));
+        let mut state = self.state();
+        state.items += item_size(&frame);
+        state.outgoing.push_back(Outgoing::Frame(frame));
+    }
+
+    /// Whether a stream may give an item now.
+    pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.items < ENOUGH {
+            return Poll::Ready(());
+        }
+        if !state.held_back.iter().any(|held_back| held_back.will_wake(context.waker())) {
+            state.held_back.push(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     pub(super) fn then(&self, action: Box<dyn FnOnce() + Send>) {
@@ -55,7 +77,15 @@ impl Wire {
     }
 
     pub(super) fn pop(&self) -> Option<Outgoing> {
-        self.state().outgoing.pop_front()
+        let mut state = self.state();
+        let outgoing = state.outgoing.pop_front();
+        if let Some(Outgoing::Frame(frame)) = &outgoing {
+            state.items -= item_size(frame);
+            if state.items < ENOUGH {
+                state.held_back.drain(..).for_each(Waker::wake);
+            }
+        }
+        outgoing
     }
 
     /// The client's answer to the item `sequence` of the stream `number`, once it comes.
@@ -122,6 +152,13 @@ impl Wire {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn item_size(frame: &ToClient) -> usize {
+    match frame {
+        ToClient::Stream { item, .. } => item.payload.len(),
+        _ => 0,
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod request;
 
+use crate::counters::{DoorName, Refusal};
 use crate::doorway::{ClientAddress, Doorway};
 use crate::fixed_adapter::FixedAdapter;
 use atoll_core::auth::AuthError;
@@ -17,7 +18,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use request::{Refusal, read};
+use request::read;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -47,29 +48,36 @@ async fn hand_out(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
-    if !(doorway.allows_origin)(origin) {
+    let counters = doorway.counters().of(DoorName::SignedLogin);
+    if !doorway.allows(&headers) {
+        counters.refused(Refusal::Origin);
         return refused(StatusCode::FORBIDDEN, "pages of this origin may not open sessions here");
     }
     let (request, auth_chain_json) = match read(uri.path(), &headers) {
         Ok(read) => read,
-        Err(refusal) => return refusal.into_response(),
+        Err(error) => {
+            counters.refused(Refusal::Unauthorized);
+            return refused(error.status(), &error.to_string());
+        }
     };
     // Whoever waits to be judged is among those who have not logged in.
-    let Some(spot) = doorway.waiting.enter(from) else {
-        return refused(StatusCode::SERVICE_UNAVAILABLE, "too many wait to log in");
-    };
+    let Some(waiting) = doorway.wait(from, counters) else { return too_many() };
     let identified = tokio::select! {
         identified = doorway.region.identify(request, auth_chain_json) => identified,
-        () = spot.evicted() => return refused(StatusCode::SERVICE_UNAVAILABLE, "too many wait to log in"),
+        () = waiting.evicted() => {
+            counters.refused(Refusal::Crowded);
+            return too_many();
+        }
     };
     match identified {
         Ok(address) => {
             tracing::debug!(%address, "an adapter was handed out");
+            counters.logins.add(1);
             Json(json!({ "fixedAdapter": &*adapter })).into_response()
         }
         Err(error) => {
             tracing::debug!("a signed login was refused: {error}");
+            counters.refused(Refusal::of(&error));
             refused(status(&error), &words(&error))
         }
     }
@@ -80,14 +88,12 @@ async fn wrong_method() -> Response {
     ([(header::ALLOW, "POST")], answer).into_response()
 }
 
-fn refused(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "message": message }))).into_response()
+fn too_many() -> Response {
+    refused(StatusCode::SERVICE_UNAVAILABLE, "too many wait to log in")
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        refused(self.status(), &self.to_string())
-    }
+fn refused(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
 }
 
 fn status(error: &LoginError) -> StatusCode {

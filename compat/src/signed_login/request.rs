@@ -20,7 +20,7 @@ const CLAIMS: [(&str, &str); 2] = [("intent", "dcl:explorer:comms-handshake"), (
 
 /// Why a request is refused before its signatures are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum RequestError {
     /// A header is missing.
     #[error("the header {0} is missing: this is asked with a signed fetch (ADR-44)")]
     Missing(&'static str),
@@ -35,7 +35,7 @@ pub(super) enum Refusal {
     OtherClaim(&'static str, &'static str),
 }
 
-impl Refusal {
+impl RequestError {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Missing(_) | Self::Unreadable(_) => StatusCode::BAD_REQUEST,
@@ -46,51 +46,51 @@ impl Refusal {
 }
 
 /// What was signed for a POST to `path`, and the auth chain that is said to sign it as JSON text.
-pub(super) fn read(path: &str, headers: &HeaderMap) -> Result<(SignedFetch, String), Refusal> {
+pub(super) fn read(path: &str, headers: &HeaderMap) -> Result<(SignedFetch, String), RequestError> {
     let auth_chain_json = chain(headers)?;
     let timestamp = single(headers, "x-identity-timestamp")?;
     let digits = Some(timestamp).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
     let timestamp_ms = digits.and_then(|digits| digits.parse().ok());
-    let timestamp_ms = timestamp_ms.ok_or(Refusal::Unreadable("x-identity-timestamp"))?;
+    let timestamp_ms = timestamp_ms.ok_or(RequestError::Unreadable("x-identity-timestamp"))?;
     let metadata = single(headers, "x-identity-metadata")?.to_owned();
     if metadata.len() > MAX_METADATA_BYTES {
-        return Err(Refusal::TooLarge("x-identity-metadata"));
+        return Err(RequestError::TooLarge("x-identity-metadata"));
     }
     let request = SignedFetch { method: "POST".to_owned(), path: path.to_owned(), timestamp_ms, metadata };
     match CLAIMS.into_iter().find(|(key, value)| !request.says(key, value)) {
-        Some((key, value)) => Err(Refusal::OtherClaim(key, value)),
+        Some((key, value)) => Err(RequestError::OtherClaim(key, value)),
         None => Ok((request, auth_chain_json)),
     }
 }
 
 /// The links, put together as an array. What each of them is, its parser says.
-fn chain(headers: &HeaderMap) -> Result<String, Refusal> {
+fn chain(headers: &HeaderMap) -> Result<String, RequestError> {
     let mut links = Vec::new();
     while let Some(link) = value(headers, &format!("{LINK}{}", links.len()), LINKS)? {
         links.push(link);
         let bytes: usize = links.iter().map(|link| link.len() + 1).sum();
         if links.len() > MAX_LINKS || bytes > MAX_CHAIN {
-            return Err(Refusal::TooLarge(LINKS));
+            return Err(RequestError::TooLarge(LINKS));
         }
     }
     if links.is_empty() {
-        return Err(Refusal::Missing(LINKS));
+        return Err(RequestError::Missing(LINKS));
     }
     Ok(format!("[{}]", links.join(",")))
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Refusal> {
-    value(headers, name, name)?.ok_or(Refusal::Missing(name))
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, RequestError> {
+    value(headers, name, name)?.ok_or(RequestError::Missing(name))
 }
 
-/// The one value of a header, if it is there. Refusals call it `known_as`.
-fn value<'a>(headers: &'a HeaderMap, name: &str, known_as: &'static str) -> Result<Option<&'a str>, Refusal> {
+/// The one value of a header, if it is there. RequestErrors call it `known_as`.
+fn value<'a>(headers: &'a HeaderMap, name: &str, known_as: &'static str) -> Result<Option<&'a str>, RequestError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Refusal::Unreadable(known_as));
+        return Err(RequestError::Unreadable(known_as));
     }
-    value.to_str().map(Some).map_err(|_| Refusal::Unreadable(known_as))
+    value.to_str().map(Some).map_err(|_| RequestError::Unreadable(known_as))
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
 
     const METADATA: &str = r#"{"origin":"https://play.example","intent":"dcl:explorer:comms-handshake","signer":"dcl:explorer","isGuest":true}"#;
 
-    fn with(changes: &[(&str, &[u8])]) -> Result<(SignedFetch, String), Refusal> {
+    fn with(changes: &[(&str, &[u8])]) -> Result<(SignedFetch, String), RequestError> {
         let mut headers = HeaderMap::new();
         let mut set = |name: &str, value: &[u8]| {
             let name: HeaderName = name.parse().unwrap();
@@ -132,18 +132,18 @@ mod tests {
     fn what_is_missing_or_unreadable_is_said() {
         let timestamp = "x-identity-timestamp";
         for (name, refusal) in [
-            ("x-identity-auth-chain-0", Refusal::Missing(LINKS)),
-            (timestamp, Refusal::Missing(timestamp)),
-            ("x-identity-metadata", Refusal::Missing("x-identity-metadata")),
+            ("x-identity-auth-chain-0", RequestError::Missing(LINKS)),
+            (timestamp, RequestError::Missing(timestamp)),
+            ("x-identity-metadata", RequestError::Missing("x-identity-metadata")),
         ] {
             assert_eq!(with(&[(name, b"")]).unwrap_err(), refusal);
         }
         for wrong in
             [&b"soon"[..], b"-1", b"+1", b"1.5", b"99999999999999999999", b"\xff", b"1700000000000\n1700000000000"]
         {
-            assert_eq!(with(&[(timestamp, wrong)]).unwrap_err(), Refusal::Unreadable(timestamp), "{wrong:?}");
+            assert_eq!(with(&[(timestamp, wrong)]).unwrap_err(), RequestError::Unreadable(timestamp), "{wrong:?}");
         }
-        assert_eq!(with(&[("x-identity-auth-chain-1", b"{}\n{}")]).unwrap_err(), Refusal::Unreadable(LINKS));
+        assert_eq!(with(&[("x-identity-auth-chain-1", b"{}\n{}")]).unwrap_err(), RequestError::Unreadable(LINKS));
     }
 
     #[test]
@@ -151,12 +151,12 @@ mod tests {
         let names: Vec<String> = (0..=MAX_LINKS).map(|link| format!("{LINK}{link}")).collect();
         let links: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"{}"[..])).collect();
         assert!(with(&links[..MAX_LINKS]).is_ok());
-        assert_eq!(with(&links).unwrap_err(), Refusal::TooLarge(LINKS));
+        assert_eq!(with(&links).unwrap_err(), RequestError::TooLarge(LINKS));
         let long = "1".repeat(MAX_CHAIN);
-        assert_eq!(with(&[(&names[1], long.as_bytes())]).unwrap_err(), Refusal::TooLarge(LINKS));
+        assert_eq!(with(&[(&names[1], long.as_bytes())]).unwrap_err(), RequestError::TooLarge(LINKS));
         let long = format!("{METADATA}{}", "\t".repeat(MAX_METADATA_BYTES));
         let metadata = "x-identity-metadata";
-        assert_eq!(with(&[(metadata, long.as_bytes())]).unwrap_err(), Refusal::TooLarge(metadata));
+        assert_eq!(with(&[(metadata, long.as_bytes())]).unwrap_err(), RequestError::TooLarge(metadata));
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
             let metadata = METADATA.replacen(from, to, 1);
             let refusal = with(&[("x-identity-metadata", metadata.as_bytes())]).unwrap_err();
             assert!(
-                matches!(refusal, Refusal::OtherClaim(..)) && refusal.status() == StatusCode::FORBIDDEN,
+                matches!(refusal, RequestError::OtherClaim(..)) && refusal.status() == StatusCode::FORBIDDEN,
                 "{metadata}"
             );
         }

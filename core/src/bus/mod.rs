@@ -10,6 +10,8 @@ mod subject;
 pub use local::LocalBus;
 pub use subject::{Pattern, Subject, SubjectError};
 
+use crate::Counter;
+use crate::limit::{Share, Taken};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -31,6 +33,11 @@ impl Message {
     /// A message without headers.
     pub fn new(subject: Subject, payload: impl Into<Bytes>) -> Self {
         Self { subject, headers: Vec::new(), payload: payload.into() }
+    }
+
+    /// What it takes to let it wait, in bytes: at least.
+    fn size(&self) -> usize {
+        size_of::<Waiting>() + self.payload.len()
     }
 
     /// The value of the first header named `name`.
@@ -73,10 +80,13 @@ pub trait Bus: Send + Sync + 'static {
     }
 }
 
+/// A message in the queue of a subscription, with the memory it was given there.
+type Waiting = (Message, Option<Taken>);
+
 /// The receiving end of a subscription.
 #[derive(Debug)]
 pub struct Subscription {
-    messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<Waiting>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -85,24 +95,39 @@ impl Subscription {
     pub fn channel(capacity: usize) -> (Feed, Self) {
         let (sender, messages) = mpsc::channel(capacity);
         let dropped = Arc::new(AtomicU64::new(0));
-        let feed = Feed { sender, dropped: Arc::clone(&dropped), wanted: None };
+        let feed = Feed { sender, dropped: Arc::clone(&dropped), wanted: None, share: None, losses: None };
         (feed, Self { messages, dropped })
     }
 
-    /// The next message; `None` when the bus has ended.
+    /// The next message; `None` when the bus has ended. It keeps the memory that it waited in for as long as its payload is
+    /// held.
     pub async fn next(&mut self) -> Option<Message> {
-        self.messages.recv().await
+        self.messages.recv().await.map(held)
     }
 
     /// The next message, if one waits.
     pub fn try_next(&mut self) -> Option<Message> {
-        self.messages.try_recv().ok()
+        self.messages.try_recv().ok().map(held)
     }
 
-    /// Messages dropped so far because this subscriber was slow.
+    /// Messages dropped so far because this subscriber was slow, or had no memory left to let them wait in.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
+}
+
+/// A payload and the memory it takes of a share.
+struct Held(Bytes, #[expect(dead_code, reason = "given back when it is dropped")] Taken);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn held((message, taken): Waiting) -> Message {
+    let Some(taken) = taken else { return message };
+    Message { payload: Bytes::from_owner(Held(message.payload, taken)), ..message }
 }
 
 type Wanted = Arc<dyn Fn(&Message) -> bool + Send + Sync>;
@@ -110,9 +135,11 @@ type Wanted = Arc<dyn Fn(&Message) -> bool + Send + Sync>;
 /// The feeding end of a subscription.
 #[derive(Clone)]
 pub struct Feed {
-    sender: mpsc::Sender<Message>,
+    sender: mpsc::Sender<Waiting>,
     dropped: Arc<AtomicU64>,
     wanted: Option<Wanted>,
+    share: Option<Arc<Share>>,
+    losses: Option<Arc<Counter>>,
 }
 
 impl fmt::Debug for Feed {
@@ -129,19 +156,45 @@ impl Feed {
         self
     }
 
+    /// This feed, whose messages take their bytes of `share` for as long as they wait.
+    #[must_use]
+    pub fn within(mut self, share: Arc<Share>) -> Self {
+        self.share = Some(share);
+        self
+    }
+
+    /// This feed, whose dropped messages count in `losses`, too.
+    #[must_use]
+    pub fn counting(mut self, losses: Arc<Counter>) -> Self {
+        self.losses = Some(losses);
+        self
+    }
+
     /// Hands over a message, or counts it as dropped. `false` once the subscriber has gone.
     pub fn offer(&self, message: Message) -> bool {
         if self.wanted.as_ref().is_some_and(|wanted| !wanted(&message)) {
             return !self.is_closed();
         }
-        match self.sender.try_send(message) {
+        let taken = match &self.share {
+            None => None,
+            Some(share) => match share.take(message.size()) {
+                Some(taken) => Some(taken),
+                None => return self.drop_one(),
+            },
+        };
+        match self.sender.try_send((message, taken)) {
             Ok(()) => true,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                true
-            }
+            Err(mpsc::error::TrySendError::Full(_)) => self.drop_one(),
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
+    }
+
+    fn drop_one(&self) -> bool {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        if let Some(losses) = &self.losses {
+            losses.add(1);
+        }
+        !self.is_closed()
     }
 
     /// Whether the subscriber has gone.

@@ -30,7 +30,7 @@ pub use line::{Busy, SendFailed};
 pub use login::{LoginError, Proof};
 pub use seat::{Bridge, Seat};
 pub use session::{HeartbeatError, Session, SessionEvent};
-pub use status::{BusStatus, PacketsRefused, Status};
+pub use status::{BusStatus, PacketsRefused, Status, TopicsStatus};
 pub use topics::{
     IslandChanges, MAX_TOPIC_PAYLOAD, Publication, PublishError, Scope, SubscribeError, Topic, TopicError,
     TopicMessage, TopicPattern, TopicSubscription, Topics,
@@ -41,6 +41,7 @@ use crate::archipelago::service::{Service, ServiceSettings};
 use crate::auth::{Challenge, ContractWallets, ServerName, SignedFetch};
 use crate::bus::{Bus, Message, Subject};
 use crate::census::{self, Census};
+use crate::limit::Budget;
 use crate::room::{Link, RoomId, Sender};
 use atoll_proto::Address;
 use bytes::Bytes;
@@ -94,6 +95,8 @@ pub(crate) struct Inner {
     bus: Arc<dyn Bus>,
     verifier: Verifier,
     registry: Registry,
+    /// What waits in subscriptions to topics.
+    topics: Arc<Budget>,
     census: Arc<Mutex<Census>>,
     shards: Vec<Shard>,
     counters: Arc<Counters>,
@@ -122,6 +125,7 @@ impl Region {
             Inner {
                 verifier: Verifier::new(&settings, &host),
                 registry: Registry::new(settings.max_sessions),
+                topics: topics::budget(),
                 tasks: service.into_iter().chain([router, counting]).collect(),
                 census,
                 settings,
@@ -239,7 +243,7 @@ impl Region {
 
     /// What the region holds and has done so far.
     pub fn status(&self) -> Status {
-        self.inner.counters.status(self.sessions(), self.inner.registry.evictions())
+        self.inner.counters.status(self.sessions(), self.inner.registry.evictions(), self.inner.topics.kept())
     }
 
     fn shard_of(&self, room: &RoomId) -> &Shard {

@@ -4,6 +4,7 @@ use crate::archipelago::service::{ArchipelagoStatus, Watch};
 use crate::counter::Counter;
 use crate::room::{Report, SendError};
 use serde::Serialize;
+use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -16,6 +17,10 @@ pub(super) struct Counters {
     pub(super) bus_dropped: Counter,
     pub(super) bus_malformed: Counter,
     pub(super) archipelago: Watch,
+    pub(super) topic_subscriptions: Counter,
+    pub(super) topics_published: Counter,
+    pub(super) topics_delivered: Counter,
+    pub(super) topics_dropped: Arc<Counter>,
     ticks: Counter,
     delivered: Counter,
     links_behind: Counter,
@@ -55,6 +60,8 @@ pub struct Status {
     pub packets_refused: PacketsRefused,
     /// What went wrong on the bus.
     pub bus: BusStatus,
+    /// Topics.
+    pub topics: TopicsStatus,
     /// The archipelago service of this region.
     pub archipelago: ArchipelagoStatus,
 }
@@ -70,6 +77,21 @@ pub struct PacketsRefused {
     pub too_fast: u64,
     /// Payloads above the limit.
     pub too_large: u64,
+}
+
+/// Messages of topics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopicsStatus {
+    /// Subscriptions of all sessions now.
+    pub subscriptions: u64,
+    /// Messages of this region's peers.
+    pub published: u64,
+    /// Messages that subscribers took; one for each of them.
+    pub delivered: u64,
+    /// Messages dropped because a subscriber did not take what came before, or too much waited for all.
+    pub dropped: u64,
+    /// Bytes that wait for subscribers now, where shared payloads count for each.
+    pub waiting_bytes: u64,
 }
 
 /// What went wrong on the bus.
@@ -105,7 +127,7 @@ impl Counters {
         self.links_gone.add(report.gone as u64);
     }
 
-    pub(super) fn status(&self, sessions: usize, sessions_evicted: u64) -> Status {
+    pub(super) fn status(&self, sessions: usize, sessions_evicted: u64, waiting_bytes: usize) -> Status {
         Status {
             sessions: sessions as u64,
             logins: self.logins.value(),
@@ -128,6 +150,13 @@ impl Counters {
                 lost: self.bus_lost.value(),
                 dropped: self.bus_dropped.value(),
                 malformed: self.bus_malformed.value(),
+            },
+            topics: TopicsStatus {
+                subscriptions: self.topic_subscriptions.value(),
+                published: self.topics_published.value(),
+                delivered: self.topics_delivered.value(),
+                dropped: self.topics_dropped.value(),
+                waiting_bytes: waiting_bytes as u64,
             },
             archipelago: self.archipelago.status(),
         }

@@ -70,6 +70,7 @@ impl ServeOptions {
             public_peers: config.public_peers,
             http_rate: limits.http_rate,
             http_burst: limits.http_burst,
+            kernels: config.kernels,
             ethereum: config.ethereum_rpc_url,
             ethereum_network: config.ethereum_network,
             catalyst: config.catalyst,

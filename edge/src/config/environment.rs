@@ -1,6 +1,7 @@
 //! Environment variables.
 
-use super::keys::{self, KEYS};
+use super::key;
+use super::keys::KEYS;
 use super::problem::{Origin, Problem};
 use super::value::Value;
 use super::{Key, Setting};
@@ -53,6 +54,6 @@ fn same(one: &Key, other: &Key) -> bool {
 fn unknown(variable: &str, origin: Origin) -> Option<Problem> {
     let name = variable.strip_prefix("ATOLL_")?;
     let name = name.contains("__").then(|| name.replace("__", ".").to_lowercase())?;
-    let nearest = keys::nearest(&name).variable();
+    let nearest = key::nearest(&name).variable();
     Some(Problem::Unknown { origin, name, nearest })
 }

@@ -1,7 +1,8 @@
 //! The file.
 
 use super::Setting;
-use super::keys::{self, KEYS};
+use super::key;
+use super::keys::KEYS;
 use super::problem::{Origin, Problem};
 use super::value::Value;
 use std::fs::File;
@@ -64,7 +65,7 @@ impl Reader<'_> {
             match value.get_ref() {
                 DeValue::Table(inner) if !inner.is_empty() || is_section(&section) => self.table(&section, inner),
                 _ => {
-                    let nearest = keys::nearest(&name).name.to_owned();
+                    let nearest = key::nearest(&name).name.to_owned();
                     self.problems.push(Problem::Unknown { origin, name, nearest });
                 }
             }

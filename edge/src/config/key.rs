@@ -1,6 +1,6 @@
 //! What a key is.
 
-use super::{Config, Value};
+use super::{Config, KEYS, Value};
 
 /// One thing that can be decided.
 pub struct Key {
@@ -45,4 +45,18 @@ impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Key").field(&self.name).finish()
     }
+}
+
+/// The known key that looks most like `name`. One whose last part fits is near, too, wherever it stands; nearest to the
+/// name of a section is what it holds.
+pub(super) fn nearest(name: &str) -> &'static Key {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let distance = |key: &&Key| {
+        if key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')) {
+            return 0;
+        }
+        let whole = strsim::damerau_levenshtein(key.name, name);
+        whole.min(strsim::damerau_levenshtein(&last(key.name), &last(name)) + 1)
+    };
+    KEYS.iter().min_by_key(distance).unwrap_or(&KEYS[0])
 }

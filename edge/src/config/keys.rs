@@ -3,20 +3,6 @@
 use super::{AllowedOrigins, Key};
 use std::net::SocketAddr;
 
-/// The known key that looks most like `name`. One whose last part fits is near, too, wherever it stands; nearest to the
-/// name of a section is what it holds.
-pub(super) fn nearest(name: &str) -> &'static Key {
-    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let distance = |key: &&Key| {
-        if key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')) {
-            return 0;
-        }
-        let whole = strsim::damerau_levenshtein(key.name, name);
-        whole.min(strsim::damerau_levenshtein(&last(key.name), &last(name)) + 1)
-    };
-    KEYS.iter().min_by_key(distance).unwrap_or(&KEYS[0])
-}
-
 /// Every key, in the order of the sample: those without a section first, then section by section.
 pub const KEYS: &[Key] = &[
     Key {
@@ -181,6 +167,36 @@ pub const KEYS: &[Key] = &[
         example: "0.02",
         written: |config| config.room_tick.map(|tick| format!("{:?}", tick.as_secs_f64())),
         set: |config, value| value.seconds(0.0..=1.0).map(|tick| config.room_tick = Some(tick)),
+    },
+    Key {
+        name: "kernels.bff_p2p",
+        flag: None,
+        placeholder: "BOOL",
+        help: "Whether kernels that offer `bff` are taken to have P2P, as those before 2023 do; those that offer `comms` always are",
+        rule: "`true` or `false`",
+        example: "",
+        written: |config| Some(config.kernels.bff.p2p.to_string()),
+        set: |config, value| value.boolean().map(|p2p| config.kernels.bff.p2p = p2p),
+    },
+    Key {
+        name: "kernels.bff_coordinates",
+        flag: None,
+        placeholder: "TYPE",
+        help: "The type of coordinates in island changes to kernels that offer `bff`; float is what those since April 2023 read",
+        rule: "`double` or `float`",
+        example: "",
+        written: |config| Some(quoted(config.kernels.bff.coordinates)),
+        set: |config, value| value.parse().map(|coordinates| config.kernels.bff.coordinates = coordinates),
+    },
+    Key {
+        name: "kernels.archipelago_ws_room",
+        flag: None,
+        placeholder: "BOOL",
+        help: "Whether clients of archipelago's WebSocket are taken to have WebSocket rooms; all have LiveKit",
+        rule: "`true` or `false`",
+        example: "",
+        written: |config| Some(config.kernels.archipelago.ws_room.to_string()),
+        set: |config, value| value.boolean().map(|ws_room| config.kernels.archipelago.ws_room = ws_room),
     },
     Key {
         name: "comms.fixed_adapter",

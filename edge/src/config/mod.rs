@@ -35,6 +35,7 @@ pub use public::{HttpUrl, Public, PublicUrlError, QuicUrl};
 pub use sample::sample;
 pub use value::Value;
 
+use crate::edge::Kernels;
 use crate::outbound::{CatalystUrls, ServiceUrl};
 use atoll_compat::FixedAdapter;
 use atoll_core::auth::ServerName;
@@ -81,6 +82,8 @@ pub struct Config {
     pub catalyst: CatalystUrls,
     /// `ethereum.network`: the network that `/about` names.
     pub ethereum_network: Option<EthereumNetwork>,
+    /// `kernels.*`: what existing kernels are taken to have.
+    pub kernels: Kernels,
     /// `ethereum.rpc_url`: the node that is asked about contract wallets; they are refused when `None`.
     pub ethereum_rpc_url: Option<ServiceUrl>,
     /// `archipelago.*`: how peers are grouped.
@@ -230,6 +233,7 @@ impl Default for Config {
             fixed_adapter: None,
             catalyst: CatalystUrls::default(),
             ethereum_network: None,
+            kernels: Kernels::default(),
             ethereum_rpc_url: None,
             archipelago: Archipelago::default(),
             limits: Limits::default(),

@@ -83,7 +83,7 @@ fn a_source_that_is_silent_leaves_what_a_weaker_one_said() {
                 [archipelago]\nflush_interval = 3\njoin_distance = 11\nleave_distance = 12.5\nmax_peers = 13\n\
                 peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth = 20\npre_auth_per_ip = 17\nhttp_rate = 21\nhttp_burst = 22\n\
                 [tls]\ncertificate = '/c'\nkey = '/k'\n[public]\nhttp_url = 'http://h'\nquic_url = 'https://q:1'\n\
-                ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[shutdown]\ngrace = 19\n";
+                ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[kernels]\nbff_p2p = true\nbff_coordinates = 'float'\narchipelago_ws_room = false\n[shutdown]\ngrace = 19\n";
     let config = Given::file(file).read().unwrap();
     for key in KEYS {
         assert_ne!((key.written)(&config), key.default_value(), "{}", key.name);
@@ -145,6 +145,7 @@ fn names_of_keys_are_unique_and_sections_stand_together() {
             "public",
             "session",
             "room",
+            "kernels",
             "comms",
             "catalyst",
             "ethereum",
@@ -234,6 +235,9 @@ fn each_source_is_held_to_the_same_bounds() {
         ("limits.pre_auth", &["1", "100000"], &["0", "100001"]),
         ("limits.pre_auth_per_ip", &["1", "100000"], &["0", "100001"]),
         ("public_peers", &["true", "false"], &["no"]),
+        ("kernels.bff_p2p", &["true", "false"], &["maybe"]),
+        ("kernels.bff_coordinates", &["double", "float"], &["Double", "f32"]),
+        ("kernels.archipelago_ws_room", &["true", "false"], &["yes"]),
         ("limits.http_rate", &["1", "1000000"], &["0", "1000001"]),
         ("limits.http_burst", &["10", "1000000"], &["9", "1000001"]),
         (

@@ -1,5 +1,6 @@
 //! `/metrics`: the counts of `/status` in Prometheus' text format. docs/metrics.md says what each one means.
 
+use super::kernel_metrics;
 use super::status::EdgeStatus;
 use std::fmt::Write;
 
@@ -8,7 +9,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// Writes every metric once, in a fixed order.
 pub(super) fn text(status: &EdgeStatus) -> String {
-    let EdgeStatus { version, uptime_seconds, region, native, http, certificate, .. } = status;
+    let EdgeStatus { version, uptime_seconds, region, native, kernels, http, certificate, .. } = status;
     let mut page = Page::default();
     page.gauge("atoll_info", "Always 1; the label tells the version.");
     page.labelled("atoll_info", "version", version, 1);
@@ -48,7 +49,9 @@ pub(super) fn text(status: &EdgeStatus) -> String {
         ("datagram_wrong_tag", native.wrong_tag),
         ("datagram_session_behind", native.datagrams_behind),
         ("message_not_acknowledged", native.lanes.lost_out),
+        ("topic_above_limit", native.topics_too_large),
         ("heartbeat_refused", region.archipelago.refused),
+        ("topic_subscriber_slow", region.topics.dropped),
         ("bus_full", region.bus.lost + region.archipelago.lost),
         ("bus_subscriber_slow", region.bus.dropped + region.archipelago.dropped),
         ("bus_malformed", region.bus.malformed),
@@ -89,28 +92,29 @@ pub(super) fn text(status: &EdgeStatus) -> String {
     for (code, count) in &native.refused {
         page.labelled("atoll_refused_total", "code", code, *count);
     }
+    kernel_metrics::write(&mut page, kernels, &region.topics);
     page.0
 }
 
 #[derive(Default)]
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
-    fn value(&mut self, name: &str, help: &str, value: u64) {
+    pub(super) fn value(&mut self, name: &str, help: &str, value: u64) {
         self.gauge(name, help);
         self.line(format_args!("{name} {value}"));
     }
 
-    fn total(&mut self, name: &str, help: &str, value: u64) {
+    pub(super) fn total(&mut self, name: &str, help: &str, value: u64) {
         self.counter(name, help);
         self.line(format_args!("{name} {value}"));
     }
 
-    fn gauge(&mut self, name: &str, help: &str) {
+    pub(super) fn gauge(&mut self, name: &str, help: &str) {
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} gauge"));
     }
 
-    fn counter(&mut self, name: &str, help: &str) {
+    pub(super) fn counter(&mut self, name: &str, help: &str) {
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} counter"));
     }
 
@@ -119,7 +123,7 @@ impl Page {
         self.line(format_args!("{name}{{{label}=\"{value}\"}} {count}"));
     }
 
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+    pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Writing to a String does not fail.
         let _ = writeln!(self.0, "{line}");
     }

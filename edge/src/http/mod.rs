@@ -20,6 +20,7 @@ mod client_address;
 mod cors;
 mod counters;
 mod hot_scenes;
+mod kernel_metrics;
 mod lingering;
 mod listings;
 mod metrics;
@@ -92,6 +93,8 @@ pub(crate) struct HttpOptions {
     pub(crate) about: About,
     pub(crate) region: Region,
     pub(crate) native: Door,
+    /// What the kernels' doors count.
+    pub(crate) kernels: Arc<atoll_compat::Counters>,
     pub(crate) certificate: Shown,
     pub(crate) trusted_proxies: Vec<Network>,
     /// Doors that live on this port, too: they find a [`ClientAddress`] in each request, and may upgrade it.
@@ -123,6 +126,7 @@ struct Shared {
     about: About,
     region: Region,
     native: Door,
+    kernels: Arc<atoll_compat::Counters>,
     http: Arc<Counters>,
     crowds: Crowds,
     certificate: Shown,
@@ -150,7 +154,7 @@ impl HttpSocket {
 
 impl HttpDoor {
     pub(crate) fn open(socket: HttpSocket, options: HttpOptions) -> Result<Self, HttpError> {
-        let HttpOptions { about, region, native, certificate, trusted_proxies, doors, dear, .. } = options;
+        let HttpOptions { about, region, native, kernels, certificate, trusted_proxies, doors, dear, .. } = options;
         let HttpSocket { listener, address } = socket;
         let counters = Arc::new(Counters::default());
         let inside = region.settings().max_sessions + native.settings().pre_auth;
@@ -161,6 +165,7 @@ impl HttpDoor {
             about,
             region,
             native,
+            kernels,
             http: Arc::clone(&counters),
             crowds: crowds.clone(),
             certificate,
@@ -245,6 +250,7 @@ impl Shared {
             uptime_seconds: self.started.elapsed().as_secs(),
             region: self.region.status(),
             native: self.native.status(),
+            kernels: self.kernels.status(),
             http: self.http.status(self.crowds.evictions()),
             certificate: self.certificate.status(),
         }

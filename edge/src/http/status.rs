@@ -3,6 +3,7 @@
 use super::counters::HttpStatus;
 use crate::certificate::CertificateStatus;
 use crate::native::NativeStatus;
+use atoll_compat::KernelStatus;
 use atoll_core::region::Status;
 use serde::Serialize;
 
@@ -28,6 +29,7 @@ pub(super) struct EdgeStatus {
     pub(super) uptime_seconds: u64,
     pub(super) region: Status,
     pub(super) native: NativeStatus,
+    pub(super) kernels: KernelStatus,
     pub(super) http: HttpStatus,
     pub(super) certificate: CertificateStatus,
 }

@@ -16,6 +16,12 @@ const OUTGOING_MESSAGES: usize = 256;
 /// Bytes that may wait to be written, likewise: the snapshot of a room of several thousand members.
 const OUTGOING_BYTES: usize = 512 * 1024;
 
+/// Bytes that may wait when something is added that could as well wait elsewhere.
+const LIGHT: usize = 64 * 1024;
+
+/// Bytes that a message counts beside its own, so that [`LIGHT`] is half of [`OUTGOING_MESSAGES`] at most.
+const OVERHEAD: usize = 512;
+
 /// Bytes taken from the stream at a time.
 const CHUNK: usize = 16 * 1024;
 
@@ -96,10 +102,12 @@ pub(super) struct ControlWriter {
 
 #[derive(Default)]
 struct State {
-    /// Bytes in the queue.
+    /// Bytes in the queue, with [`OVERHEAD`].
     waiting: AtomicUsize,
     /// Told when a message did not fit.
     clogged: Notify,
+    /// Told when little waits again.
+    lightened: Notify,
 }
 
 enum Outgoing {
@@ -122,8 +130,9 @@ impl ControlWriter {
         let mut frame = BytesMut::new();
         put_frame(&ServerMessage { message: Some(message) }, &mut frame);
         debug_assert!(frame.len() <= MAX_MESSAGE + 3, "who makes a message sees to its size");
-        let waiting = self.state.waiting.fetch_add(frame.len(), Ordering::Relaxed);
-        let fits = waiting + frame.len() <= OUTGOING_BYTES;
+        let size = frame.len() + OVERHEAD;
+        let waiting = self.state.waiting.fetch_add(size, Ordering::Relaxed);
+        let fits = waiting + size <= OUTGOING_BYTES;
         if fits && self.queue.try_send(Outgoing::Frame(frame.freeze())).is_ok() {
             return Ok(());
         }
@@ -135,6 +144,13 @@ impl ControlWriter {
     pub(super) async fn clogged(&self) -> Clogged {
         self.state.clogged.notified().await;
         Clogged
+    }
+
+    /// Waits until little waits to be written. One task may ask at a time. Cancel-safe.
+    pub(super) async fn light(&self) {
+        while self.state.waiting.load(Ordering::Relaxed) > LIGHT {
+            self.state.lightened.notified().await;
+        }
     }
 
     /// Ends the stream and waits until the client has read it, at most `patience`.
@@ -150,23 +166,30 @@ impl ControlWriter {
 async fn write(mut stream: ByteSink, mut queue: mpsc::Receiver<Outgoing>, state: Arc<State>) {
     let mut frames = BytesMut::new();
     let mut done = None;
+    let mut written = 0;
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
         // What else waits goes into the same write.
         while let Some(outgoing) = next.take() {
             match outgoing {
-                Outgoing::Frame(frame) => frames.extend_from_slice(&frame),
+                Outgoing::Frame(frame) => {
+                    written += frame.len() + OVERHEAD;
+                    frames.extend_from_slice(&frame);
+                }
                 Outgoing::Finish(patience, told) => done = Some((patience, told)),
             }
             if done.is_none() && frames.len() < CHUNK {
                 next = queue.try_recv().ok();
             }
         }
-        let written = frames.len();
         if !frames.is_empty() && stream.write(frames.split().freeze()).await.is_err() {
             return;
         }
-        state.waiting.fetch_sub(written, Ordering::Relaxed);
+        let waited = state.waiting.fetch_sub(written, Ordering::Relaxed);
+        if waited > LIGHT && waited - written <= LIGHT {
+            state.lightened.notify_one();
+        }
+        written = 0;
         if done.is_some() {
             break;
         }

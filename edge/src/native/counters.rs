@@ -1,14 +1,22 @@
 //! What the native doors count.
 
-use super::budget::Budget;
+use super::outbox::OVERHEAD;
 use super::streams::Lane;
 use super::uploads::News;
 use atoll_core::Counter;
+use atoll_core::limit::Budget;
 use atoll_proto::atoll::ErrorCode;
 use atoll_proto::close::CloseCode;
+use atoll_proto::lanes::MAX_ORDERED;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Bytes kept for all clients, beside what is kept for each in any case.
+const KEPT_FOR_ALL: usize = 512 << 20;
+
+/// Bytes kept for a client in any case: one ordered message of any size, or many small ones.
+pub(super) const KEPT_ALWAYS: usize = MAX_ORDERED + OVERHEAD;
 
 /// Counts by name, as `/status` shows them. Names with a count of 0 are left out.
 pub type ByName = BTreeMap<&'static str, u64>;
@@ -42,13 +50,15 @@ pub(crate) struct Counters {
     pub(super) chunks_behind: Counter,
     /// Chunks that did not fit the path of their receiver.
     pub(super) chunks_too_large: Counter,
+    /// Messages of topics that do not fit the control stream.
+    pub(super) topics_too_large: Counter,
     pub(super) lanes: LaneCounters,
     closed: [Counter; CloseCode::ALL.len()],
     refused: [Counter; REFUSALS.len()],
 }
 
 /// Numbered messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LaneCounters {
     pub(super) ordered_in: Counter,
     pub(super) ordered_out: Counter,
@@ -57,7 +67,23 @@ pub(super) struct LaneCounters {
     pub(super) gaps_in: Counter,
     pub(super) lost_out: Counter,
     pub(super) shed: Counter,
+    /// What is kept for all clients of the process until they acknowledge it.
     pub(super) budget: Arc<Budget>,
+}
+
+impl Default for LaneCounters {
+    fn default() -> Self {
+        Self {
+            ordered_in: Counter::default(),
+            ordered_out: Counter::default(),
+            large_in: Counter::default(),
+            large_out: Counter::default(),
+            gaps_in: Counter::default(),
+            lost_out: Counter::default(),
+            shed: Counter::default(),
+            budget: Arc::new(Budget::new(KEPT_FOR_ALL, KEPT_ALWAYS)),
+        }
+    }
 }
 
 /// A number that follows how many there are.
@@ -82,7 +108,7 @@ impl Drop for Counted<'_> {
 }
 
 /// Every code an `Error` message may carry.
-pub(super) const REFUSALS: [ErrorCode; 10] = [
+pub(super) const REFUSALS: [ErrorCode; 12] = [
     ErrorCode::InvalidPosition,
     ErrorCode::PayloadTooLarge,
     ErrorCode::MalformedDatagram,
@@ -93,6 +119,8 @@ pub(super) const REFUSALS: [ErrorCode; 10] = [
     ErrorCode::InvalidRoom,
     ErrorCode::LeftRoom,
     ErrorCode::ResumeRefused,
+    ErrorCode::InvalidTopic,
+    ErrorCode::TooManySubscriptions,
 ];
 
 /// What the native doors hold and have done.
@@ -126,6 +154,8 @@ pub struct NativeStatus {
     pub chunks_behind: u64,
     /// Chunks that did not fit the path of their receiver.
     pub chunks_too_large: u64,
+    /// Messages of topics that do not fit the control stream.
+    pub topics_too_large: u64,
     /// Numbered messages.
     pub lanes: LaneStatus,
     /// Ended connections, by the name of the close code.
@@ -196,6 +226,7 @@ impl Counters {
             datagrams_behind: self.datagrams_behind.value(),
             chunks_behind: self.chunks_behind.value(),
             chunks_too_large: self.chunks_too_large.value(),
+            topics_too_large: self.topics_too_large.value(),
             lanes: LaneStatus {
                 ordered_in: self.lanes.ordered_in.value(),
                 ordered_out: self.lanes.ordered_out.value(),

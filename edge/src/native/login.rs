@@ -60,7 +60,11 @@ impl Login {
                         return Ok(logged_in);
                     }
                 }
-                FromClient::Heartbeat(_) | FromClient::Received(_) => {
+                FromClient::Heartbeat(_)
+                | FromClient::Received(_)
+                | FromClient::Publish(_)
+                | FromClient::Subscribe(_)
+                | FromClient::Unsubscribe(_) => {
                     return Err(unexpected("a login must come first"));
                 }
             }

@@ -5,7 +5,6 @@
 //! for all of them: login, heartbeats, seats, datagrams, and one numbered end.
 
 mod attach;
-mod budget;
 mod carrier;
 mod connection;
 mod control;
@@ -28,6 +27,7 @@ mod serve;
 mod session;
 mod streams;
 mod token;
+mod topics;
 mod upload_budget;
 mod uploads;
 mod welcome;

@@ -1,9 +1,9 @@
 //! Numbered messages to a client: kept for it whatever its connections do, and written by one task a lane.
 
-use super::budget::{OVERHEAD, Share};
 use super::carrier::Carrier;
 use super::counters::Counters;
 use super::streams::{ByteSink, Lane, SinkGone};
+use atoll_core::limit::Share;
 use atoll_core::room::Sender;
 use atoll_proto::atoll::{Gap, Large, LargeHeader, Member, Ordered, OrderedMessage, Received};
 use atoll_proto::atoll::{large_header, ordered_message};
@@ -20,6 +20,9 @@ use tokio::time::Instant;
 
 /// Bytes of ordered messages written at a time.
 const CHUNK: usize = 16 * 1024;
+
+/// What a message takes beside its payload, in bytes: its number, its sender, its places in a lane.
+pub(super) const OVERHEAD: usize = 256;
 
 /// A message for the client.
 #[derive(Debug, Clone)]

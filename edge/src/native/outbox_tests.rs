@@ -1,7 +1,8 @@
 use super::*;
-use crate::native::budget::Budget;
+use crate::native::counters::KEPT_ALWAYS;
 use crate::native::{Mover, queues};
 use atoll_core::Address;
+use atoll_core::limit::Budget;
 use atoll_proto::framing::take_frame;
 use atoll_proto::lanes::{MAX_LARGE_HEADER, MAX_ORDERED_FRAME};
 
@@ -67,7 +68,7 @@ fn outbox() -> Arc<Outbox> {
 /// Counters of a process that keeps so many bytes.
 fn counters(most: usize) -> Arc<Counters> {
     let mut counters = Counters::default();
-    counters.lanes.budget = Arc::new(Budget::new(most));
+    counters.lanes.budget = Arc::new(Budget::new(most, KEPT_ALWAYS));
     Arc::new(counters)
 }
 

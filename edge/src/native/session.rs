@@ -16,6 +16,7 @@ use super::refusals::{Refusals, Reports};
 use super::resumptions::Issued;
 use super::streams::End;
 use super::token::Shown;
+use super::topics::Topics;
 use super::uploads::{Arrived, Pace, Uploads};
 use super::welcome::welcome;
 use super::{Datagrams, UpDatagrams};
@@ -113,6 +114,7 @@ struct Native {
     inbox: Inbox,
     datagrams: UpDatagrams,
     reports: Reports,
+    topics: Topics,
     pace: Pace,
     phase: watch::Receiver<Phase>,
     /// Connections for this session.
@@ -129,6 +131,7 @@ impl Native {
         let counters = door.counters();
         let refusals = Arc::new(Refusals::new(Arc::clone(counters)));
         let outbox = Arc::new(Outbox::new(Arc::clone(counters)));
+        let topics = Topics::new(session.topics(), Arc::clone(&refusals), Arc::clone(counters));
         let ways = Ways { outbox: outbox.clone(), refusals: refusals.clone(), counters: counters.clone() };
         Self {
             member: Member::new(session, &door, ways),
@@ -137,6 +140,7 @@ impl Native {
             inbox: Inbox::default(),
             datagrams: UpDatagrams::new(Arc::clone(counters), Arc::clone(&refusals)),
             reports: Reports::new(refusals),
+            topics,
             pace: Pace::new(),
             phase: door.phase(),
             attachments,
@@ -222,10 +226,11 @@ impl Native {
                         writer.send(ToClient::Error(error))?;
                     }
                 }
+                message = self.topics.next(writer) => writer.send(message)?,
                 message = reader.next() => {
                     let message = message?;
                     self.former_token = None;
-                    self.hear(message)?;
+                    self.hear(message, writer)?;
                 }
                 stream = streams.next() => {
                     let stream = stream.ok_or_else(gone)?;
@@ -271,7 +276,7 @@ impl Native {
         }
     }
 
-    fn hear(&mut self, message: FromClient) -> Result<(), Ending> {
+    fn hear(&mut self, message: FromClient, writer: &ControlWriter) -> Result<(), Ending> {
         match message {
             FromClient::Heartbeat(heartbeat) => {
                 self.member.heartbeat(&heartbeat);
@@ -279,6 +284,15 @@ impl Native {
             }
             FromClient::Received(received) => {
                 self.outbox.acknowledge(&received).map_err(|error| Ending::new(CloseCode::Malformed, error))
+            }
+            FromClient::Publish(publish) => {
+                self.topics.publish(publish);
+                Ok(())
+            }
+            FromClient::Subscribe(subscribe) => Ok(writer.send(self.topics.subscribe(subscribe)?)?),
+            FromClient::Unsubscribe(unsubscribe) => {
+                self.topics.unsubscribe(unsubscribe.subscription);
+                Ok(())
             }
             FromClient::ChallengeRequest(_) | FromClient::Login(_) => {
                 Err(Ending::new(CloseCode::UnexpectedMessage, "this session is logged in"))

@@ -8,7 +8,8 @@ use atoll_proto::archipelago::{
 };
 use atoll_proto::atoll::{
     Capabilities, ClientMessage, Draining, Error, ErrorCode, IslandChanged, Limits, Login, Member, MembersChanged,
-    Received, Resume, ServerMessage, SignedFetch, Welcome, client_message, server_message,
+    Publish, Received, Resume, ServerMessage, SignedFetch, Subscribe, Subscribed, TopicMessage, TopicScope,
+    Unsubscribe, Welcome, client_message, server_message,
 };
 use atoll_proto::framing::{MAX_MESSAGE, put_frame, take_frame};
 use bytes::BytesMut;
@@ -71,7 +72,7 @@ fn received() -> Received {
 }
 
 pub(crate) fn client_messages() -> Vec<Value> {
-    use client_message::Message::{ChallengeRequest, Heartbeat, Received as ReceivedMessage};
+    use client_message::Message::{self as M, ChallengeRequest, Heartbeat, Received as ReceivedMessage};
     let nothing = json!({"ordered": 0, "large": 0, "largeBeyond": []});
     let something = json!({"ordered": 5, "large": 300, "largeBeyond": [302, 305]});
     let signed_fetch =
@@ -112,6 +113,22 @@ pub(crate) fn client_messages() -> Vec<Value> {
             json!({"login": {"resume": {"token": TOKEN, "received": nothing}}}),
         ),
         ("received", ReceivedMessage(received()), json!({"received": something})),
+        (
+            "publish",
+            M::Publish(Publish { topic: "scene.a".to_owned(), payload: vec![1, 2, 3] }),
+            json!({"publish": {"topic": "scene.a", "payload": "010203"}}),
+        ),
+        (
+            "subscribe to what peers say",
+            M::Subscribe(Subscribe { subscription: 7, scope: TopicScope::Peer.into(), topic: "scene.*".to_owned() }),
+            json!({"subscribe": {"subscription": 7, "scope": 1, "topic": "scene.*"}}),
+        ),
+        (
+            "subscribe to what services say; the subscription 0 is not written",
+            M::Subscribe(Subscribe { subscription: 0, scope: TopicScope::System.into(), topic: "island.>".to_owned() }),
+            json!({"subscribe": {"subscription": 0, "scope": 2, "topic": "island.>"}}),
+        ),
+        ("unsubscribe", M::Unsubscribe(Unsubscribe { subscription: 7 }), json!({"unsubscribe": {"subscription": 7}})),
     ];
     cases.into_iter().map(|(note, message, value)| case(note, &client(message).encode_to_vec(), value)).collect()
 }
@@ -224,6 +241,44 @@ pub(crate) fn server_messages() -> Vec<Value> {
             json!({"received": {"ordered": 5, "large": 300, "largeBeyond": [302, 305]}}),
         ),
         ("draining", M::Draining(Draining { close_in_ms: 5000 }), json!({"draining": {"closeInMs": 5000}})),
+        (
+            "subscribed",
+            M::Subscribed(Subscribed { subscription: 7, ..Subscribed::default() }),
+            json!({"subscribed": {"subscription": 7, "error": 0, "reason": ""}}),
+        ),
+        (
+            "not subscribed",
+            M::Subscribed(Subscribed {
+                subscription: 7,
+                error: ErrorCode::InvalidTopic.into(),
+                reason: "not a topic".to_owned(),
+            }),
+            json!({"subscribed": {"subscription": 7, "error": 11, "reason": "not a topic"}}),
+        ),
+        (
+            "what a peer said on a topic",
+            M::TopicMessage(TopicMessage {
+                subscription: 7,
+                number: 300,
+                topic: "scene.a".to_owned(),
+                sender: OTHER.to_owned(),
+                payload: vec![1, 2, 3],
+            }),
+            json!({"topicMessage": {"subscription": 7, "number": 300, "topic": "scene.a", "sender": OTHER,
+                   "payload": "010203"}}),
+        ),
+        (
+            "what a service said on a topic",
+            M::TopicMessage(TopicMessage {
+                subscription: 0,
+                number: 1,
+                topic: "island.I1.peer_left".to_owned(),
+                sender: String::new(),
+                payload: Vec::new(),
+            }),
+            json!({"topicMessage": {"subscription": 0, "number": 1, "topic": "island.I1.peer_left", "sender": "",
+                   "payload": ""}}),
+        ),
     ];
     let encode = |(note, message, value): (&str, server_message::Message, Value)| {
         case(note, &ServerMessage { message: Some(message) }.encode_to_vec(), value)

@@ -5,6 +5,7 @@ mod full;
 mod queues;
 mod reseat;
 mod session;
+mod topics;
 
 use super::*;
 use crate::bus::LocalBus;

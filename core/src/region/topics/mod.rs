@@ -13,8 +13,9 @@ mod name;
 pub use name::{Topic, TopicError, TopicPattern};
 
 use super::Inner;
+use super::status::Counters;
 use crate::bus::{Feed, Message, Pattern, Subject, Subscription};
-use crate::limit::Bucket;
+use crate::limit::{Bucket, Budget, Share};
 use atoll_proto::Address;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,6 +32,12 @@ const PEER_CAPACITY: usize = 51;
 
 /// Messages of services that may wait for a subscription.
 const SYSTEM_CAPACITY: usize = 1024;
+
+/// Bytes of messages that may wait for all sessions together, beside what may wait for each in any case.
+const WAITING_FOR_ALL: usize = 256 << 20;
+
+/// Bytes of messages that may wait for a session in any case.
+const WAITING_ALWAYS: usize = 64 * 1024;
 
 /// Subscriptions of one session at a time. Kernels have a few dozen.
 const MAX_SUBSCRIPTIONS: usize = 256;
@@ -88,6 +95,8 @@ pub struct Topics {
 
 struct Limits {
     open: AtomicUsize,
+    /// What may wait in all its subscriptions.
+    waiting: Arc<Share>,
     messages: Mutex<(Bucket, Bucket)>,
 }
 
@@ -101,6 +110,7 @@ pub struct Publication {
 impl Publication {
     /// Publishes it. A bus that does not take it loses it, and that is counted.
     pub fn publish(self) {
+        self.region.counters.topics_published.add(1);
         self.region.publish(&self.subject, self.payload);
     }
 }
@@ -108,6 +118,8 @@ impl Publication {
 /// What a subscription hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicMessage {
+    /// Counts the messages of this subscription from 1, those included that were dropped before this one was taken.
+    pub number: u64,
     /// The topic, without what all subjects begin with.
     pub topic: String,
     /// The peer that published it; none for a service's.
@@ -120,15 +132,18 @@ pub struct TopicMessage {
 pub struct TopicSubscription {
     scope: Scope,
     messages: Subscription,
+    taken: u64,
     feed: Feed,
     pattern: Pattern,
     limits: Arc<Limits>,
+    counters: Arc<Counters>,
 }
 
 impl Topics {
     pub(super) fn new(region: Arc<Inner>, address: Address) -> Self {
         let messages = (Bucket::new(MESSAGES, 4 * MESSAGES), Bucket::new(BYTES, 2 * MAX_TOPIC_PAYLOAD as u32));
-        let limits = Limits { open: AtomicUsize::new(0), messages: Mutex::new(messages) };
+        let waiting = Arc::new(Share::new(Arc::clone(&region.topics)));
+        let limits = Limits { open: AtomicUsize::new(0), waiting, messages: Mutex::new(messages) };
         Self { region, address, limits: Arc::new(limits) }
     }
 
@@ -153,7 +168,8 @@ impl Topics {
         Ok(Publication { region: Arc::clone(&self.region), subject, payload })
     }
 
-    /// Hears a topic from now on. At most 51 messages of peers, or 1,024 of services, wait to be taken; newer ones are dropped.
+    /// Hears a topic from now on. At most 51 messages of peers, or 1,024 of services, wait to be taken; newer ones are
+    /// dropped, and so are those for which there is no memory: all that waits for all sessions has 256 MiB.
     ///
     /// # Errors
     /// A [`SubscribeError`].
@@ -173,10 +189,21 @@ impl Topics {
             Scope::System => SYSTEM_CAPACITY,
         };
         let (feed, messages) = Subscription::channel(capacity);
+        let counters = &self.region.counters;
+        counters.topic_subscriptions.add(1);
+        let feed = feed.within(Arc::clone(&self.limits.waiting)).counting(Arc::clone(&counters.topics_dropped));
         let own = self.address;
         let filtered = feed.clone().filtered(move |message| may_hear(own, scope, message));
         self.region.bus.attach(std::slice::from_ref(&pattern), filtered);
-        Ok(TopicSubscription { scope, messages, feed, pattern, limits: Arc::clone(&self.limits) })
+        Ok(TopicSubscription {
+            scope,
+            messages,
+            taken: 0,
+            feed,
+            pattern,
+            limits: Arc::clone(&self.limits),
+            counters: Arc::clone(counters),
+        })
     }
 }
 
@@ -184,6 +211,9 @@ impl TopicSubscription {
     /// The next message; `None` when the bus has ended.
     pub async fn next(&mut self) -> Option<TopicMessage> {
         let message = self.messages.next().await?;
+        self.taken += 1;
+        self.counters.topics_delivered.add(1);
+        let number = self.taken + self.messages.dropped();
         let subject = message.subject.as_str();
         let (topic, sender) = match self.scope {
             Scope::System => (subject.strip_prefix(PREFIX)?, None),
@@ -192,10 +222,10 @@ impl TopicSubscription {
                 (topic, Some(sender.to_owned()))
             }
         };
-        Some(TopicMessage { topic: topic.to_owned(), sender, payload: message.payload })
+        Some(TopicMessage { number, topic: topic.to_owned(), sender, payload: message.payload })
     }
 
-    /// Messages dropped so far because this subscriber was slow.
+    /// Messages dropped so far because this subscriber was slow, or too much waits for all.
     pub fn dropped(&self) -> u64 {
         self.messages.dropped()
     }
@@ -210,6 +240,7 @@ impl TopicSubscription {
 impl Drop for TopicSubscription {
     fn drop(&mut self) {
         self.limits.open.fetch_sub(1, Ordering::Relaxed);
+        self.counters.topic_subscriptions.subtract(1);
     }
 }
 
@@ -235,6 +266,11 @@ impl IslandChanges {
             None => !self.feed.is_closed(),
         }
     }
+}
+
+/// What waits for all sessions of a region.
+pub(super) fn budget() -> Arc<Budget> {
+    Arc::new(Budget::new(WAITING_FOR_ALL, WAITING_ALWAYS))
 }
 
 /// Whether the peer `own` may hear a message that its pattern matches.
@@ -299,13 +335,13 @@ mod tests {
 
     #[test]
     fn what_services_own_cannot_be_published() {
-        for text in ["abc", "a.b", "3:-2", "heartbeat", "islands", "a.island_changed"] {
+        for text in ["abc", "a.b", "3:-2", "heartbeats", "islands", "a.island_changed", "a.heartbeat"] {
             assert!(Topic::new(text).is_ok(), "{text}");
         }
         for text in ["", "a..b", "a.", "*", "a.*", ">", "a.>", "a b", "a\tb", "a\u{a0}b"] {
             assert_eq!(Topic::new(text), Err(TopicError::Invalid), "{text:?}");
         }
-        for text in ["island_changed", "island", "island.I1.peer_join"] {
+        for text in ["island_changed", "island", "island.I1.peer_join", "heartbeat", "hearbeat"] {
             assert_eq!(Topic::new(text), Err(TopicError::Owned), "{text}");
         }
         assert_eq!(Topic::new(&"a".repeat(513)), Err(TopicError::Invalid));

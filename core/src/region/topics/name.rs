@@ -8,8 +8,9 @@ use crate::bus::{Pattern, Subject};
 /// Longest topic, in bytes.
 const MAX_TOPIC: usize = 512;
 
-/// First levels that services of the region own below a peer's own subjects.
-const OWNED: [&str; 2] = ["island_changed", "island"];
+/// First levels that have a meaning of their own below a peer's subjects: what services write there, and heartbeats, which
+/// have a call of their own and are read by archipelago in either spelling.
+const OWNED: [&str; 4] = ["island_changed", "island", "heartbeat", "hearbeat"];
 
 /// A topic to publish to: levels separated by dots, none empty, no white space, no wildcards.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -25,7 +26,7 @@ pub enum TopicError {
     /// An empty level, white space, a wildcard where none may stand, or too long.
     #[error("not a topic")]
     Invalid,
-    /// A name that services of the region own: `island_changed`, or anything below `island`.
+    /// A name that the region owns: `island_changed`, `heartbeat` in either spelling, or anything below `island`.
     #[error("a topic that belongs to the region")]
     Owned,
 }

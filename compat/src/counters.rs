@@ -1,0 +1,231 @@
+//! What the doors of this crate count.
+
+use crate::rpc::Tally;
+use crate::socket::Ended;
+use atoll_core::Counter;
+use atoll_core::region::LoginError;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Counts by name. Names with a count of 0 are left out.
+pub type ByName = BTreeMap<&'static str, u64>;
+
+/// What all doors count.
+#[derive(Debug, Default)]
+pub struct Counters {
+    bff: Arc<DoorCounters>,
+    archipelago: Arc<DoorCounters>,
+    signed_login: Arc<DoorCounters>,
+    pub(crate) calls: Arc<Tally>,
+}
+
+/// A door, as counts and metrics name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DoorName {
+    Bff,
+    Archipelago,
+    SignedLogin,
+}
+
+/// What one door counts.
+#[derive(Debug, Default)]
+pub(crate) struct DoorCounters {
+    sockets: Counter,
+    waiting: Counter,
+    pub(crate) logins: Counter,
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+    refused: [Counter; REFUSALS.len()],
+    closed: [Counter; Ended::NAMES.len()],
+}
+
+/// Why somebody did not come to be logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A page of an origin that may not open sessions.
+    Origin,
+    /// Too many of its place wait to log in.
+    Crowded,
+    /// No address, or an auth chain that does not hold.
+    Unauthorized,
+    /// The region is full.
+    Full,
+    /// What had to be asked did not answer.
+    Unavailable,
+}
+
+const REFUSALS: [(Refusal, &str); 5] = [
+    (Refusal::Origin, "origin"),
+    (Refusal::Crowded, "crowded"),
+    (Refusal::Unauthorized, "unauthorized"),
+    (Refusal::Full, "full"),
+    (Refusal::Unavailable, "unavailable"),
+];
+
+/// What the doors hold and have done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KernelStatus {
+    /// `/rpc` and `/bff/rpc`.
+    pub bff: DoorStatus,
+    /// `/archipelago/ws` and `/ws`.
+    pub archipelago: DoorStatus,
+    /// `/signed-login`, which has no sockets; its logins are the requests that held.
+    pub signed_login: DoorStatus,
+    /// Remote procedure calls.
+    pub rpc_calls: u64,
+    /// Calls, and questions for ports and modules, that were answered with an error.
+    pub rpc_errors: u64,
+}
+
+/// What one door holds and has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DoorStatus {
+    /// Sockets open now.
+    pub sockets: u64,
+    /// Those of them without a session.
+    pub waiting: u64,
+    /// Logins that succeeded.
+    pub logins: u64,
+    /// Bytes of messages from clients.
+    pub bytes_in: u64,
+    /// Bytes of messages to clients.
+    pub bytes_out: u64,
+    /// Logins that did not succeed, and sockets that were not opened, by reason.
+    pub refused: ByName,
+    /// Sockets closed, by reason.
+    pub closed: ByName,
+}
+
+impl Counters {
+    /// What the doors hold and have done.
+    pub fn status(&self) -> KernelStatus {
+        KernelStatus {
+            bff: self.bff.status(),
+            archipelago: self.archipelago.status(),
+            signed_login: self.signed_login.status(),
+            rpc_calls: self.calls.calls(),
+            rpc_errors: self.calls.errors(),
+        }
+    }
+
+    pub(crate) fn of(&self, door: DoorName) -> &Arc<DoorCounters> {
+        match door {
+            DoorName::Bff => &self.bff,
+            DoorName::Archipelago => &self.archipelago,
+            DoorName::SignedLogin => &self.signed_login,
+        }
+    }
+}
+
+impl DoorCounters {
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        for ((known, _), counter) in REFUSALS.iter().zip(&self.refused) {
+            if *known == refusal {
+                counter.add(1);
+            }
+        }
+    }
+
+    pub(crate) fn closed(&self, ended: &Ended) {
+        for (name, counter) in Ended::NAMES.iter().zip(&self.closed) {
+            if *name == ended.name() {
+                counter.add(1);
+            }
+        }
+    }
+
+    /// Counts a socket until the answer is dropped.
+    pub(crate) fn socket(self: &Arc<Self>) -> Counted {
+        Counted::new(self, |counters| &counters.sockets)
+    }
+
+    /// Counts a socket without a session until the answer is dropped.
+    pub(crate) fn waiting(self: &Arc<Self>) -> Counted {
+        Counted::new(self, |counters| &counters.waiting)
+    }
+
+    fn status(&self) -> DoorStatus {
+        let refused = REFUSALS.iter().map(|(_, name)| *name).zip(&self.refused);
+        let closed = Ended::NAMES.iter().copied().zip(&self.closed);
+        DoorStatus {
+            sockets: self.sockets.value(),
+            waiting: self.waiting.value(),
+            logins: self.logins.value(),
+            bytes_in: self.bytes_in.value(),
+            bytes_out: self.bytes_out.value(),
+            refused: by_name(refused),
+            closed: by_name(closed),
+        }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn of(error: &LoginError) -> Self {
+        match error {
+            LoginError::Full => Self::Full,
+            LoginError::NoEthereumNode(_) | LoginError::Busy | LoginError::Ending | LoginError::Internal => {
+                Self::Unavailable
+            }
+            _ => Self::Unauthorized,
+        }
+    }
+}
+
+/// One of those that a gauge counts.
+pub(crate) struct Counted {
+    counters: Arc<DoorCounters>,
+    gauge: fn(&DoorCounters) -> &Counter,
+}
+
+impl Counted {
+    fn new(counters: &Arc<DoorCounters>, gauge: fn(&DoorCounters) -> &Counter) -> Self {
+        gauge(counters).add(1);
+        Self { counters: Arc::clone(counters), gauge }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.gauge)(&self.counters).subtract(1);
+    }
+}
+
+fn by_name<'a>(counts: impl Iterator<Item = (&'static str, &'a Counter)>) -> ByName {
+    counts.map(|(name, counter)| (name, counter.value())).filter(|(_, count)| *count > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_documented_and_counted() {
+        let page = include_str!("../../docs/metrics.md");
+        let counters = DoorCounters::default();
+        for (refusal, name) in REFUSALS {
+            counters.refused(refusal);
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+        for ended in [
+            Ended::Left,
+            Ended::Silent,
+            Ended::Clogged,
+            Ended::Text,
+            Ended::Violation(String::new()),
+            Ended::TooLarge(1),
+            Ended::LoginTimeout,
+            Ended::Refused,
+            Ended::Replaced,
+            Ended::Evicted,
+            Ended::Ending,
+        ] {
+            counters.closed(&ended);
+            assert!(page.contains(&format!("`{}`", ended.name())), "{ended}");
+        }
+        assert!(page.contains("`no_websocket`"));
+        let status = counters.status();
+        assert!(status.refused.values().all(|count| *count == 1) && status.refused.len() == REFUSALS.len());
+        assert!(status.closed.values().all(|count| *count == 1) && status.closed.len() == Ended::NAMES.len() - 1);
+    }
+}

@@ -1,0 +1,43 @@
+//! What the doors of existing kernels count, and topics, for `/metrics`.
+
+use super::metrics::Page;
+use atoll_compat::{DoorStatus, KernelStatus};
+use atoll_core::region::TopicsStatus;
+
+/// Writes their metrics. Of reasons that have not come up there is none.
+pub(super) fn write(page: &mut Page, kernels: &KernelStatus, topics: &TopicsStatus) {
+    let doors = [("bff", &kernels.bff), ("archipelago", &kernels.archipelago), ("signed_login", &kernels.signed_login)];
+    let each = |page: &mut Page, name: &str, value: fn(&DoorStatus) -> u64| {
+        for (door, status) in doors {
+            page.line(format_args!("{name}{{door=\"{door}\"}} {}", value(status)));
+        }
+    };
+    page.gauge("atoll_kernel_sockets", "WebSockets of kernels.");
+    each(page, "atoll_kernel_sockets", |door| door.sockets);
+    page.gauge("atoll_kernel_sockets_waiting", "Those of them without a session.");
+    each(page, "atoll_kernel_sockets_waiting", |door| door.waiting);
+    page.counter("atoll_kernel_logins_total", "Logins of kernels that succeeded.");
+    each(page, "atoll_kernel_logins_total", |door| door.logins);
+    page.counter("atoll_kernel_bytes_in_total", "Bytes of messages from kernels.");
+    each(page, "atoll_kernel_bytes_in_total", |door| door.bytes_in);
+    page.counter("atoll_kernel_bytes_out_total", "Bytes of messages to kernels.");
+    each(page, "atoll_kernel_bytes_out_total", |door| door.bytes_out);
+    page.counter("atoll_kernel_refused_total", "Logins and sockets refused, by reason.");
+    for (door, status) in doors {
+        for (reason, count) in &status.refused {
+            page.line(format_args!("atoll_kernel_refused_total{{door=\"{door}\",reason=\"{reason}\"}} {count}"));
+        }
+    }
+    page.counter("atoll_kernel_closed_total", "WebSockets of kernels closed, by reason.");
+    for (door, status) in doors {
+        for (reason, count) in &status.closed {
+            page.line(format_args!("atoll_kernel_closed_total{{door=\"{door}\",reason=\"{reason}\"}} {count}"));
+        }
+    }
+    page.total("atoll_rpc_calls_total", "Remote procedure calls of kernels.", kernels.rpc_calls);
+    page.total("atoll_rpc_errors_total", "Answers to them that told of an error.", kernels.rpc_errors);
+    page.value("atoll_topic_subscriptions", "Subscriptions to topics.", topics.subscriptions);
+    page.value("atoll_topic_bytes_waiting", "Of messages that wait for subscribers.", topics.waiting_bytes);
+    page.total("atoll_topic_published_total", "Messages published to topics by peers here.", topics.published);
+    page.total("atoll_topic_delivered_total", "Messages of topics that subscribers took.", topics.delivered);
+}
