@@ -3,7 +3,8 @@
 use crate::bounded::{Bounded, Limit, Refused};
 use crate::counters::{Counted, DoorCounters};
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
@@ -72,9 +73,26 @@ pub(crate) struct Socket {
     limit: Limit,
     counters: Arc<DoorCounters>,
     _counted: Counted,
-    ending: watch::Receiver<bool>,
+    ending: Ending,
     pings: Interval,
     answered: bool,
+}
+
+/// The end of the edge, waited for once for all messages.
+struct Ending {
+    told: BoxFuture<'static, ()>,
+    /// The edge waits until nobody has one.
+    _held: watch::Receiver<bool>,
+}
+
+impl Ending {
+    fn new(held: watch::Receiver<bool>) -> Self {
+        let mut ending = held.clone();
+        let told = async move {
+            let _ = ending.wait_for(|ending| *ending).await;
+        };
+        Self { told: told.boxed(), _held: held }
+    }
 }
 
 impl Socket {
@@ -86,7 +104,7 @@ impl Socket {
     ) -> Self {
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let counted = counters.socket();
+        let (counted, ending) = (counters.socket(), Ending::new(ending));
         Self { socket, limit, counters, _counted: counted, ending, pings, answered: true }
     }
 
@@ -101,7 +119,7 @@ impl Socket {
             let message = tokio::select! {
                 message = self.socket.next() => Some(message),
                 _ = self.pings.tick() => None,
-                _ = self.ending.wait_for(|ending| *ending) => return Err(Ended::Ending),
+                () = &mut self.ending.told => return Err(Ended::Ending),
             };
             let Some(message) = message else {
                 self.ping().await?;
