@@ -17,6 +17,7 @@ pub mod bff;
 mod bounded;
 mod counters;
 mod doorway;
+mod ended;
 mod handshake;
 pub mod rpc;
 mod socket;

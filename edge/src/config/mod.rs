@@ -10,6 +10,7 @@
 mod archipelago;
 mod environment;
 mod file;
+mod kernels;
 mod keys;
 mod log;
 mod networks;
@@ -22,6 +23,7 @@ mod tests;
 mod value;
 
 pub use archipelago::{Archipelago, RoomPrefix, RoomPrefixError};
+pub use kernels::Kernels;
 pub use keys::{KEYS, Key};
 pub use log::LogFilter;
 pub use networks::{Network, NetworkError};
@@ -31,7 +33,6 @@ pub use public::{HttpUrl, Public, PublicUrlError, QuicUrl};
 pub use sample::sample;
 pub use value::Value;
 
-use crate::edge::Kernels;
 use crate::outbound::ServiceUrl;
 use atoll_core::auth::ServerName;
 use std::collections::HashMap;

@@ -17,6 +17,7 @@ mod about;
 mod addresses;
 mod client_address;
 mod counters;
+mod exposition;
 mod kernel_metrics;
 mod lingering;
 mod listings;
