@@ -1,7 +1,7 @@
 //! What the doors of this crate count.
 
+use crate::ended::Ended;
 use crate::rpc::Tally;
-use crate::socket::Ended;
 use atoll_core::Counter;
 use atoll_core::region::LoginError;
 use serde::Serialize;

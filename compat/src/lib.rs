@@ -18,6 +18,7 @@ pub mod bff;
 mod bounded;
 mod counters;
 mod doorway;
+mod ended;
 mod fixed_adapter;
 mod handshake;
 pub mod rpc;

@@ -2,8 +2,10 @@
 
 use crate::bounded::{Bounded, Limit, Refused};
 use crate::counters::{Counted, DoorCounters};
+use crate::ended::Ended;
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
@@ -33,48 +35,32 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Longest reason of a close, in bytes.
 const MAX_REASON: usize = 123;
 
-/// Why a connection ended. The originals close without a code, and their clients look at none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Ended {
-    /// It closed, or was lost.
-    #[error("the client left")]
-    Left,
-    #[error("the client did not answer a ping")]
-    Silent,
-    #[error("the client does not read")]
-    Clogged,
-    #[error("a text message")]
-    Text,
-    /// What no client sends.
-    #[error("{0}")]
-    Violation(String),
-    /// What no WebSocket sends.
-    #[error("{0}")]
-    Broken(ProtocolError),
-    /// A message above this limit, in bytes.
-    #[error("a message above {0} bytes")]
-    TooLarge(u64),
-    #[error("no login in time")]
-    LoginTimeout,
-    #[error("the auth chain was refused")]
-    Refused,
-    #[error("the address logged in elsewhere")]
-    Replaced,
-    #[error("others need the place")]
-    Evicted,
-    #[error("the edge ends")]
-    Ending,
-}
-
 /// The socket.
 pub(crate) struct Socket {
     socket: WebSocketStream<Bounded<TokioIo<Upgraded>>>,
     limit: Limit,
     counters: Arc<DoorCounters>,
     _counted: Counted,
-    ending: watch::Receiver<bool>,
+    ending: Ending,
     pings: Interval,
     answered: bool,
+}
+
+/// The end of the edge, waited for once for all messages.
+struct Ending {
+    told: BoxFuture<'static, ()>,
+    /// The edge waits until nobody has one.
+    _held: watch::Receiver<bool>,
+}
+
+impl Ending {
+    fn new(held: watch::Receiver<bool>) -> Self {
+        let mut ending = held.clone();
+        let told = async move {
+            let _ = ending.wait_for(|ending| *ending).await;
+        };
+        Self { told: told.boxed(), _held: held }
+    }
 }
 
 impl Socket {
@@ -86,7 +72,7 @@ impl Socket {
     ) -> Self {
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let counted = counters.socket();
+        let (counted, ending) = (counters.socket(), Ending::new(ending));
         Self { socket, limit, counters, _counted: counted, ending, pings, answered: true }
     }
 
@@ -101,7 +87,7 @@ impl Socket {
             let message = tokio::select! {
                 message = self.socket.next() => Some(message),
                 _ = self.pings.tick() => None,
-                _ = self.ending.wait_for(|ending| *ending) => return Err(Ended::Ending),
+                () = &mut self.ending.told => return Err(Ended::Ending),
             };
             let Some(message) = message else {
                 self.ping().await?;

@@ -1,7 +1,7 @@
 //! One edge: a region and its doors.
 
 use crate::certificate::{Shown, look_after};
-use crate::config::{AllowedOrigins, EthereumNetwork, Network, Public};
+use crate::config::{AllowedOrigins, EthereumNetwork, Kernels, Network, Public};
 use crate::host::SystemHost;
 use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
 use crate::native::{self, Door};
@@ -80,15 +80,6 @@ pub struct Options {
     pub kernels: Kernels,
     /// How long clients have between being told that the edge ends and the end.
     pub shutdown_grace: Duration,
-}
-
-/// What existing kernels are taken to have, where they do not tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Kernels {
-    /// Those at the BFF.
-    pub bff: bff::Settings,
-    /// Those at archipelago's WebSocket.
-    pub archipelago: archipelago_ws::Settings,
 }
 
 /// Why an edge did not start.

@@ -17,4 +17,4 @@ mod certificate;
 mod edge;
 mod host;
 
-pub use edge::{Edge, Kernels, Options, StartError};
+pub use edge::{Edge, Options, StartError};

@@ -3,12 +3,14 @@
 //! The clients speak `atoll/1` over quinn and web-transport-quinn with as little of their own as goes, because the load
 //! must not be what is measured: one queue less than `atoll-client`, and nothing kept of what they hear but counts.
 
+mod kernels;
 mod own_delay;
 mod peer;
 mod plain;
 mod sample;
 mod tls;
 
+pub use kernels::{KernelLoad, kernel};
 pub use own_delay::OwnDelay;
 pub use peer::{Connected, Control, Way, connect, login};
 pub use plain::PlainLoad;

@@ -5,9 +5,9 @@ use super::peer::Peer;
 use super::{Client, encoded};
 use crate::counters::{DoorCounters, Refusal};
 use crate::rpc::{Answer, Call, CallError};
-use atoll_core::Address;
-use atoll_core::auth::{AuthError, Challenge};
+use atoll_core::auth::{AuthError, Challenge, MAX_CHAIN_BYTES};
 use atoll_core::region::{LoginError, Proof, Region};
+use atoll_core::{Address, Counter};
 use atoll_proto::bff::{
     DisconnectionMessage, DisconnectionReason, GetChallengeRequest, GetChallengeResponse, SignedChallenge,
     WelcomePeerInformation,
@@ -16,16 +16,32 @@ use futures_util::FutureExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// Bytes of auth chains of one connection that may be checked, or wait for it, at the same time: two of the longest.
+const MAX_CHAINS: usize = 2 * MAX_CHAIN_BYTES;
+
 /// One port's way from nobody to a peer.
 #[derive(Clone)]
 pub(super) struct Authentication {
     region: Region,
     client: Client,
     challenge: Challenge,
-    /// What auth chains under way may take, with those of the connection's other ports.
-    chains: Arc<Semaphore>,
-    counters: Arc<DoorCounters>,
+    all: Arc<AllPorts>,
     state: Arc<Mutex<State>>,
+}
+
+/// What the ports of one connection have together.
+pub(super) struct AllPorts {
+    /// Bytes of auth chains that may be under way.
+    chains: Arc<Semaphore>,
+    /// Sessions that began or were given up.
+    pub(super) changes: Counter,
+    counters: Arc<DoorCounters>,
+}
+
+impl AllPorts {
+    pub(super) fn new(counters: Arc<DoorCounters>) -> Self {
+        Self { chains: Arc::new(Semaphore::new(MAX_CHAINS)), changes: Counter::default(), counters }
+    }
 }
 
 #[derive(Default)]
@@ -35,9 +51,9 @@ struct State {
 }
 
 impl Authentication {
-    pub(super) fn new(region: Region, client: Client, chains: Arc<Semaphore>, counters: Arc<DoorCounters>) -> Self {
+    pub(super) fn new(region: Region, client: Client, all: Arc<AllPorts>) -> Self {
         let challenge = region.kernel_challenge();
-        Self { region, client, challenge, chains, counters, state: Arc::default() }
+        Self { region, client, challenge, all, state: Arc::default() }
     }
 
     /// Who logged in on this port.
@@ -53,6 +69,7 @@ impl Authentication {
     /// Ends the session, if there is one.
     pub(super) fn log_out(&self) {
         self.state().peer = None;
+        self.all.changes.add(1);
     }
 
     /// The text to sign: one for each port, however often it is asked for. The address has to be one, but need not be
@@ -84,8 +101,8 @@ impl Authentication {
         let SignedChallenge { auth_chain_json } = atoll_proto::decode(request).map_err(|_| self.refuse())?;
         let bytes = u32::try_from(auth_chain_json.len()).map_err(|_| failed())?;
         // Only who sends many at once, or one that is none, meets the limit.
-        let permit = Arc::clone(&self.chains).try_acquire_many_owned(bytes).map_err(|_| {
-            self.counters.refused(Refusal::Unauthorized);
+        let permit = Arc::clone(&self.all.chains).try_acquire_many_owned(bytes).map_err(|_| {
+            self.all.counters.refused(Refusal::Unauthorized);
             failed()
         })?;
         Ok((auth_chain_json, permit))
@@ -95,7 +112,7 @@ impl Authentication {
         let proof = Proof::SignedChallenge { challenge: self.challenge.clone(), signer: None, auth_chain_json };
         let session = self.region.login(proof, self.client.from, self.client.capabilities).await.map_err(|error| {
             tracing::debug!("a login over the BFF failed: {error}");
-            self.counters.refused(Refusal::of(&error));
+            self.all.counters.refused(Refusal::of(&error));
             match error {
                 // What is no chain raised JavaScript's own errors and left the port open.
                 LoginError::Unauthorized(AuthError::Malformed(_)) => failed(),
@@ -108,9 +125,10 @@ impl Authentication {
                 _ => self.close(),
             }
         })?;
-        self.counters.logins.add(1);
+        self.all.counters.logins.add(1);
         let peer_id = session.address().to_string();
         self.state().peer = Some(Peer::start(session, self.client.coordinates));
+        self.all.changes.add(1);
         let available_modules = AVAILABLE.map(str::to_owned).to_vec();
         Ok(encoded(&WelcomePeerInformation { peer_id, available_modules }).into())
     }
@@ -127,7 +145,7 @@ impl Authentication {
 
     /// Refuses what is no request, or not for an address.
     fn refuse(&self) -> CallError {
-        self.counters.refused(Refusal::Unauthorized);
+        self.all.counters.refused(Refusal::Unauthorized);
         self.close()
     }
 

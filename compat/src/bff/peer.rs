@@ -1,7 +1,7 @@
 //! A logged-in port: the session, and who of its client listens to island changes.
 
 use super::Coordinates;
-use crate::socket::Ended;
+use crate::ended::Ended;
 use atoll_core::Address;
 use atoll_core::archipelago;
 use atoll_core::region::{IslandChanges, Session, SessionEvent, Topics};

@@ -1,32 +1,26 @@
 //! The BFF's ports: authentication first, then everything else.
 
 use super::Client;
-use super::authentication::Authentication;
+use super::authentication::{AllPorts, Authentication};
 use super::comms::{Subscriptions, publish};
 use super::director;
 use super::modules::{AFTER_LOGIN, AUTHENTICATION};
 use crate::counters::DoorCounters;
+use crate::ended::Ended;
 use crate::rpc::{Answer, Arguments, Call, CallError, Module, PortId, Service};
-use crate::socket::Ended;
-use atoll_core::auth::MAX_CHAIN_BYTES;
 use atoll_core::region::{Region, Scope};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, select_all};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
-
-/// Bytes of auth chains of one connection that may be checked, or wait for it, at the same time: two of the longest.
-const MAX_CHAINS: usize = 2 * MAX_CHAIN_BYTES;
 
 /// What one connection of a kernel offers: the [`Service`] behind the WebSocket.
 pub struct Ports {
     region: Region,
     client: Client,
     ports: BTreeMap<PortId, Port>,
-    /// Bytes of auth chains that may be under way.
-    chains: Arc<Semaphore>,
-    counters: Arc<DoorCounters>,
+    all: Arc<AllPorts>,
 }
 
 struct Port {
@@ -37,13 +31,17 @@ struct Port {
 impl Ports {
     /// What a new connection of `client` offers.
     pub fn new(region: Region, client: Client) -> Self {
-        let chains = Arc::new(Semaphore::new(MAX_CHAINS));
-        Self { region, client, ports: BTreeMap::new(), chains, counters: Arc::default() }
+        Self::counted(region, client, Arc::default())
     }
 
-    /// These, whose logins count in `counters`.
-    pub(super) fn counted(self, counters: Arc<DoorCounters>) -> Self {
-        Self { counters, ..self }
+    /// The same, whose logins count in `counters`.
+    pub(super) fn counted(region: Region, client: Client, counters: Arc<DoorCounters>) -> Self {
+        Self { region, client, ports: BTreeMap::new(), all: Arc::new(AllPorts::new(counters)) }
+    }
+
+    /// How often a session began or was given up.
+    pub(super) fn changes(&self) -> u64 {
+        self.all.changes.value()
     }
 
     /// Whether somebody has logged in on one of the ports.
@@ -52,22 +50,19 @@ impl Ports {
     }
 
     /// Resolves when a session of one of the ports has come to its end, and the client has had its time to hear of it.
-    pub(super) fn session_over(&self) -> impl Future<Output = Ended> + use<> {
+    pub(super) fn session_over(&self) -> BoxFuture<'static, Ended> {
         let peers = self.ports.values().filter_map(|port| port.authentication.peer());
-        let ends: Vec<_> = peers.map(|peer| Box::pin(peer.over())).collect();
-        async move {
-            if ends.is_empty() {
-                return std::future::pending().await;
-            }
-            futures_util::future::select_all(ends).await.0
+        let ends: Vec<_> = peers.map(|peer| peer.over().boxed()).collect();
+        if ends.is_empty() {
+            return std::future::pending().boxed();
         }
+        select_all(ends).map(|(ended, ..)| ended).boxed()
     }
 }
 
 impl Service for Ports {
     fn create_port(&mut self, port: PortId, _name: &str) -> Result<(), CallError> {
-        let (chains, counters) = (Arc::clone(&self.chains), Arc::clone(&self.counters));
-        let authentication = Authentication::new(self.region.clone(), self.client, chains, counters);
+        let authentication = Authentication::new(self.region.clone(), self.client, Arc::clone(&self.all));
         self.ports.insert(port, Port { authentication, subscriptions: Subscriptions::default() });
         Ok(())
     }

@@ -4,8 +4,9 @@ use super::service::Ports;
 use super::{Client, Settings};
 use crate::bounded::SMALL;
 use crate::doorway::{Arrival, LARGE, Waiting};
+use crate::ended::Ended;
 use crate::rpc::{Connection, Output, PortIds};
-use crate::socket::{Ended, Socket};
+use crate::socket::Socket;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,25 +33,30 @@ async fn converse(
 ) -> Result<Infallible, Ended> {
     let Arrival { doorway, counters, from, waiting, protocol } = arrival;
     let client = Client::of(protocol.as_deref(), from, &settings);
-    let service = Ports::new(doorway.region.clone(), client).counted(Arc::clone(&counters));
+    let service = Ports::counted(doorway.region.clone(), client, Arc::clone(&counters));
     let mut connection = Connection::new(service, ids).counted(Arc::clone(&doorway.counters().calls));
     let mut waiting = Some(waiting);
     let mut deadline = Some(Instant::now() + LOGIN);
+    let mut session_over = connection.service().session_over();
+    let mut changes = 0;
     loop {
-        match (connection.service().has_session(), &waiting) {
-            // From here on the session counts, and not the wait for it.
-            (true, Some(_)) => {
-                (waiting, deadline) = (None, None);
-                socket.allow(LARGE);
+        if changes != connection.service().changes() {
+            changes = connection.service().changes();
+            session_over = connection.service().session_over();
+            match (connection.service().has_session(), &waiting) {
+                // From here on the session counts, and not the wait for it.
+                (true, Some(_)) => {
+                    (waiting, deadline) = (None, None);
+                    socket.allow(LARGE);
+                }
+                (false, None) => {
+                    socket.allow(SMALL);
+                    waiting = Some(doorway.wait(from, &counters).ok_or(Ended::Evicted)?);
+                    deadline = Some(Instant::now() + LOGIN);
+                }
+                _ => {}
             }
-            (false, None) => {
-                socket.allow(SMALL);
-                waiting = Some(doorway.wait(from, &counters).ok_or(Ended::Evicted)?);
-                deadline = Some(Instant::now() + LOGIN);
-            }
-            _ => {}
         }
-        let session_over = connection.service().session_over();
         tokio::select! {
             biased;
             output = connection.next_output() => match output {
@@ -60,7 +66,7 @@ async fn converse(
             frame = socket.receive() => {
                 connection.receive(&frame?).map_err(|violation| Ended::Violation(violation.to_string()))?;
             }
-            ended = session_over => return Err(ended),
+            ended = &mut session_over => return Err(ended),
             () = evicted(waiting.as_ref()) => return Err(Ended::Evicted),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 return Err(Ended::LoginTimeout);

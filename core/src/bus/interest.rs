@@ -26,8 +26,9 @@ struct Node {
 
 #[derive(Debug, Clone)]
 struct Subscriber {
-    /// Tells which patterns belong to one subscription, so that a message reaches it once.
-    id: u64,
+    /// Tells which patterns belong to one subscription, so that a message reaches it once. None for one with a single
+    /// pattern: that is in one place only, and there may be very many of them.
+    id: Option<u64>,
     feed: Feed,
 }
 
@@ -41,8 +42,9 @@ impl Interest {
         if self.places >= self.sweep_at.max(SWEEP) {
             self.sweep();
         }
+        let id = (patterns.len() > 1).then_some(self.next);
         for pattern in patterns {
-            let subscriber = Subscriber { id: self.next, feed: feed.clone() };
+            let subscriber = Subscriber { id, feed: feed.clone() };
             self.root.place(pattern).push(subscriber);
             self.places += 1;
         }
@@ -54,10 +56,13 @@ impl Interest {
         let mut served: Vec<u64> = Vec::new();
         self.root.visit(&levels, &mut |subscribers| {
             for subscriber in subscribers {
-                if !served.contains(&subscriber.id) {
-                    served.push(subscriber.id);
-                    offer(&subscriber.feed);
+                if let Some(id) = subscriber.id {
+                    if served.contains(&id) {
+                        continue;
+                    }
+                    served.push(id);
                 }
+                offer(&subscriber.feed);
             }
         });
     }

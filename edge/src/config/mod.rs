@@ -11,6 +11,7 @@ mod archipelago;
 mod environment;
 mod ethereum;
 mod file;
+mod kernels;
 mod key;
 mod keys;
 mod log;
@@ -25,6 +26,7 @@ mod value;
 
 pub use archipelago::{Archipelago, RoomPrefix, RoomPrefixError};
 pub use ethereum::{EthereumNetwork, EthereumNetworkError};
+pub use kernels::Kernels;
 pub use key::Key;
 pub use keys::KEYS;
 pub use log::LogFilter;
@@ -35,7 +37,6 @@ pub use public::{HttpUrl, Public, PublicUrlError, QuicUrl};
 pub use sample::sample;
 pub use value::Value;
 
-use crate::edge::Kernels;
 use crate::outbound::{CatalystUrls, ServiceUrl};
 use atoll_compat::FixedAdapter;
 use atoll_core::auth::ServerName;

@@ -1,6 +1,6 @@
 //! What the doors of existing kernels count, and topics, for `/metrics`.
 
-use super::metrics::Page;
+use super::exposition::Page;
 use atoll_compat::{DoorStatus, KernelStatus};
 use atoll_core::region::TopicsStatus;
 

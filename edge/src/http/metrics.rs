@@ -1,8 +1,8 @@
 //! `/metrics`: the counts of `/status` in Prometheus' text format. docs/metrics.md says what each one means.
 
+use super::exposition::Page;
 use super::kernel_metrics;
 use super::status::EdgeStatus;
-use std::fmt::Write;
 
 /// The content type of the text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -93,38 +93,5 @@ pub(super) fn text(status: &EdgeStatus) -> String {
         page.labelled("atoll_refused_total", "code", code, *count);
     }
     kernel_metrics::write(&mut page, kernels, &region.topics);
-    page.0
-}
-
-#[derive(Default)]
-pub(super) struct Page(String);
-
-impl Page {
-    pub(super) fn value(&mut self, name: &str, help: &str, value: u64) {
-        self.gauge(name, help);
-        self.line(format_args!("{name} {value}"));
-    }
-
-    pub(super) fn total(&mut self, name: &str, help: &str, value: u64) {
-        self.counter(name, help);
-        self.line(format_args!("{name} {value}"));
-    }
-
-    pub(super) fn gauge(&mut self, name: &str, help: &str) {
-        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} gauge"));
-    }
-
-    pub(super) fn counter(&mut self, name: &str, help: &str) {
-        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} counter"));
-    }
-
-    /// Label values are names from the code, so none needs escaping.
-    fn labelled(&mut self, name: &str, label: &str, value: &str, count: u64) {
-        self.line(format_args!("{name}{{{label}=\"{value}\"}} {count}"));
-    }
-
-    pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a String does not fail.
-        let _ = writeln!(self.0, "{line}");
-    }
+    page.finish()
 }

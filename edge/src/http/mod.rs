@@ -19,6 +19,7 @@ mod addresses;
 mod client_address;
 mod cors;
 mod counters;
+mod exposition;
 mod hot_scenes;
 mod kernel_metrics;
 mod lingering;

@@ -1,6 +1,5 @@
 //! What the native doors count.
 
-use super::outbox::OVERHEAD;
 use super::streams::Lane;
 use super::uploads::News;
 use atoll_core::Counter;
@@ -14,6 +13,9 @@ use std::sync::Arc;
 
 /// Bytes kept for all clients, beside what is kept for each in any case.
 const KEPT_FOR_ALL: usize = 512 << 20;
+
+/// What a message that is kept takes beside its payload, in bytes: its number, its sender, its places in a lane.
+pub(super) const OVERHEAD: usize = 256;
 
 /// Bytes kept for a client in any case: one ordered message of any size, or many small ones.
 pub(super) const KEPT_ALWAYS: usize = MAX_ORDERED + OVERHEAD;

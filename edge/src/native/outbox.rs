@@ -1,7 +1,7 @@
 //! Numbered messages to a client: kept for it whatever its connections do, and written by one task a lane.
 
 use super::carrier::Carrier;
-use super::counters::Counters;
+use super::counters::{Counters, OVERHEAD};
 use super::streams::{ByteSink, Lane, SinkGone};
 use atoll_core::limit::Share;
 use atoll_core::room::Sender;
@@ -20,9 +20,6 @@ use tokio::time::Instant;
 
 /// Bytes of ordered messages written at a time.
 const CHUNK: usize = 16 * 1024;
-
-/// What a message takes beside its payload, in bytes: its number, its sender, its places in a lane.
-pub(super) const OVERHEAD: usize = 256;
 
 /// A message for the client.
 #[derive(Debug, Clone)]

@@ -1,8 +1,9 @@
-//! Measures the native door from outside: one table of Markdown for each figure. `bench/run` runs them all.
+//! Measures the doors from outside: one table of Markdown for each figure. `bench/run` runs them all.
 //!
 //! The server runs in a process of its own on core 0. Run this on another one: `taskset -c 1 measure fanout`.
 
 mod fanout;
+mod kernels;
 mod latency;
 mod logins;
 mod memory;
@@ -20,6 +21,8 @@ enum Command {
     Logins(logins::Arguments),
     /// What a session keeps in the server's memory
     Memory(memory::Arguments),
+    /// What logins, idle sessions and topics cost at the kernels' door
+    Kernels(kernels::Arguments),
     /// From sending an update to hearing it
     Latency(latency::Arguments),
     /// How old what a slow receiver hears is, and what its neighbours notice
@@ -36,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Fanout(arguments) => arguments.run().await,
         Command::Logins(arguments) => arguments.run().await,
         Command::Memory(arguments) => arguments.run().await,
+        Command::Kernels(arguments) => arguments.run().await,
         Command::Latency(arguments) => arguments.run().await,
         Command::SlowReceiver(arguments) => arguments.run().await,
         Command::PlainRoom(arguments) => arguments.run().await,
