@@ -132,20 +132,25 @@ fn outputs(connection: &mut Connection<Recorded>) -> Vec<Bytes> {
     frames
 }
 
-/// The texts of JavaScript's own decoder are not ours.
-fn same(expected: &Value, theirs: &[u8], ours: &[u8]) -> bool {
+/// Where ours answers in other words: an argument that cannot be read. What the original said there are the words of its
+/// decoder, which depend on the bytes; clients show them and look at none.
+const OWN_WORDS: [&str; 1] = ["raw-bad-payload"];
+
+/// The frames are the same, but for the words of an error.
+fn differ_in_words(expected: &Value, theirs: &[u8], ours: &[u8]) -> bool {
     let text = expected["fields"]["errorMessage"].as_str().unwrap_or_default();
-    theirs == ours || (text.starts_with("index out of range") && theirs.get(..5) == ours.get(..5))
+    text.starts_with("index out of range") && theirs.get(..5) == ours.get(..5)
 }
 
-fn replay(conversation: &Value) {
+/// Plays a conversation; whether ours had words of its own in it.
+fn replay(conversation: &Value) -> bool {
     let name = conversation["name"].as_str().unwrap();
     let ids = PortIds::default();
     let log = conversation["log"].as_array().unwrap();
     let service = |_| Recorded { refuses_ports: name == "create-port-refused" };
     let mut connections: Vec<_> = Vec::new();
     let mut waiting: Vec<Vec<Bytes>> = Vec::new();
-    let mut closed = false;
+    let (mut closed, mut own_words) = (false, false);
     for entry in log.iter().filter(|entry| entry["lost"].is_null()) {
         let at = usize::from(entry["conn"] == "B");
         while connections.len() <= at {
@@ -165,7 +170,12 @@ fn replay(conversation: &Value) {
                 assert!(!waiting[at].is_empty(), "{name}: expected {entry}");
                 let ours = waiting[at].remove(0);
                 let theirs = unhex(entry["hex"].as_str().unwrap());
-                assert!(same(entry, &theirs, &ours), "{name}: expected {entry}\n got {ours:02x?}");
+                let differs = theirs != ours;
+                own_words |= differs;
+                assert!(
+                    !differs || differ_in_words(entry, &theirs, &ours),
+                    "{name}: expected {entry}\n got {ours:02x?}"
+                );
             }
             _ => {
                 let by_server = entry["event"] == "server-transport-error";
@@ -176,6 +186,7 @@ fn replay(conversation: &Value) {
     let errors = log.iter().any(|entry| entry["event"] == "server-transport-error");
     assert_eq!(errors, closed, "{name}");
     assert!(waiting.iter().all(Vec::is_empty), "{name}: too much: {waiting:02x?}");
+    own_words
 }
 
 #[test]
@@ -183,5 +194,7 @@ fn every_recorded_conversation_is_answered_frame_by_frame() {
     let recorded: Value = serde_json::from_str(&recorded("dclrpc.json")).unwrap();
     let conversations = recorded["conversations"].as_array().unwrap();
     assert!(conversations.len() >= 70);
-    conversations.iter().for_each(replay);
+    let own_words: Vec<_> = conversations.iter().filter(|conversation| replay(conversation)).collect();
+    let own_words: Vec<_> = own_words.iter().map(|conversation| conversation["name"].as_str().unwrap()).collect();
+    assert_eq!(own_words, OWN_WORDS);
 }
