@@ -83,6 +83,17 @@ test("scene messages go by topics, by both services, and back to who sent them",
   assert.equal(new TextDecoder().decode(answer.payload), "and back");
 });
 
+test("a message of a megabyte arrives whole", async (t) => {
+  const [one, other] = [await peer(t, KERNEL_2022), await peer(t, KERNEL_2023)];
+  const heard = await Promise.all([listen(one, "Peer", "large"), listen(other, "Peer", "large")]);
+  const payload = Uint8Array.from({ length: 1_000_000 }, (_, index) => index % 251);
+  assert.deepEqual(await one.comms.publishToTopic({ topic: "large", payload }), { ok: true });
+  for (const listener of heard) {
+    const message = await listener.first();
+    assert.equal(Buffer.compare(message.payload, payload), 0);
+  }
+});
+
 test("CommsDirectorService takes heartbeats and tells of adapters", async (t) => {
   const one = await peer(t, KERNEL_2023);
   const command = one.director.getCommsCommands({})[Symbol.asyncIterator]().next();

@@ -154,3 +154,25 @@ async fn who_does_not_read_holds_nobody_up_and_keeps_a_bounded_part_of_the_memor
     within("an answer", speaker.publish("busy", b"last".to_vec())).await.unwrap();
     assert_eq!(listener.message(heard).await.payload, b"last");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_sockets_make_room_for_who_logs_in_from_a_less_crowded_place() {
+    let edge = Edge::start_with_variables(&[("ATOLL_LIMITS__PRE_AUTH", "8")]).await;
+    let crowd = Origin { from: Ipv4Addr::new(127, 0, 2, 1).into(), ..Origin::default() };
+    let mut silent = Vec::new();
+    for index in 0..8 {
+        let path = if index % 2 == 0 { "/rpc" } else { "/ws" };
+        silent.push(WebSocket::open(edge.http(), path, "bff", crowd).await.unwrap());
+    }
+    // Each takes the place of the oldest, and leaves it with its login.
+    for number in 0..3 {
+        let mut kernel = Kernel::logged_in(edge.http()).await;
+        kernel.publish("here", Vec::new()).await.unwrap();
+        assert_eq!(count(&edge, "/kernels/bff/logins").await, number + 1);
+    }
+    // The first made room; the others found the place of those that had logged in.
+    assert_eq!(silent.remove(0).close_code().await, 1013);
+    let waiting = count(&edge, "/kernels/bff/waiting").await + count(&edge, "/kernels/archipelago/waiting").await;
+    assert_eq!(waiting, 7);
+    assert_eq!(count(&edge, "/kernels/bff/closed/evicted").await, 1);
+}
