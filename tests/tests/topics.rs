@@ -49,18 +49,18 @@ async fn heard(client: &Client) -> TopicMessage {
     .await
 }
 
-/// Why the edge did not take something.
-async fn refused(client: &Client) -> ErrorCode {
+/// Waits to be told of a refusal. Reports come once a second for each code, so one of an earlier code may come before.
+async fn refused(client: &Client, wanted: ErrorCode) {
     within("a refusal", async {
         loop {
             match client.next_event().await {
-                Event::Refused { code, .. } | Event::SubscriptionRefused { code, .. } => return code,
+                Event::Refused { code, .. } | Event::SubscriptionRefused { code, .. } if code == wanted => return,
                 Event::Closed(why) => panic!("{why}"),
                 _ => {}
             }
         }
     })
-    .await
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,13 +125,13 @@ async fn what_is_not_taken_is_told_and_costs_nobody_the_session() {
         let client = client(&edge, way).await;
         for topic in ["", "a..b", "a.>.b", "a b"] {
             client.subscribe(TopicScope::Peer, topic).unwrap();
-            assert_eq!(refused(&client).await, ErrorCode::InvalidTopic, "{topic:?}");
+            refused(&client, ErrorCode::InvalidTopic).await;
         }
         // Told at most once a second for each code, so one is enough.
         for topic in ["*", "island_changed", "heartbeat", "island.I1.peer_left", "a b"] {
             client.publish(topic, &Bytes::new()).unwrap();
         }
-        assert_eq!(refused(&client).await, ErrorCode::InvalidTopic);
+        refused(&client, ErrorCode::InvalidTopic).await;
         let payload = Bytes::from(vec![0; 65_536]);
         assert!(matches!(client.publish("a", &payload), Err(SendError::TooLarge { length: 65_536, limit: 65_525 })));
 
@@ -139,14 +139,14 @@ async fn what_is_not_taken_is_told_and_costs_nobody_the_session() {
         client.publish("a", &payload.slice(..65_400)).unwrap();
         assert_eq!(heard(&client).await.payload.len(), 65_400);
         while client.publish("a", &Bytes::new()).is_ok() {}
-        assert_eq!(refused(&client).await, ErrorCode::TooFast);
+        refused(&client, ErrorCode::TooFast).await;
         assert!(client.unsubscribe(topic));
         for number in 0..257 {
             while client.subscribe(TopicScope::System, &format!("t.{number}")) == Err(SendError::Full) {
                 client.next_event().await;
             }
         }
-        assert_eq!(refused(&client).await, ErrorCode::TooManySubscriptions);
+        refused(&client, ErrorCode::TooManySubscriptions).await;
         client.close().await;
     }
     let refused = edge.status().await["native"]["refused"].clone();
