@@ -130,7 +130,12 @@ impl Socket {
     /// Ends it with a close, unless nobody would hear that.
     pub(crate) async fn close(mut self, ended: &Ended) {
         self.counters.closed(ended);
-        if matches!(ended, Ended::Silent | Ended::Clogged | Ended::Left) {
+        if matches!(ended, Ended::Silent | Ended::Clogged) {
+            return;
+        }
+        if *ended == Ended::Left {
+            // A client's close is answered; the library has put the answer ready.
+            let _ = timeout(FAREWELL, self.socket.flush()).await;
             return;
         }
         let mut reason = ended.to_string();

@@ -171,3 +171,10 @@ test("a text message or a broken frame costs its sender the socket, and nobody e
   assert.equal((await within(other.closed, "not closed")).code, 1007);
   assert.deepEqual(await bystander.comms.publishToTopic({ topic: "still", payload: new Uint8Array() }), { ok: true });
 });
+
+test("a client's close is answered", async (t) => {
+  const one = await peer(t, KERNEL_2023);
+  one.socket.close(1000, "leaving");
+  const { code } = await within(one.closed, "no answer to the close");
+  assert.equal(code, 1000);
+});

@@ -173,6 +173,7 @@ impl Native {
         // In this order: the one that was shown is one of these two.
         (self.token, self.former_token) = (None, None);
         self.former_token = Some(self.door.resumptions().restore(shown, self.attach_here.clone()));
+        self.topics.forget_answers();
         self.outbox.rewind(received).map_err(|error| Ending::new(CloseCode::Malformed, error))?;
         self.door.counters().resumed.add(1);
         let resumed = self.inbox.received();
@@ -230,7 +231,7 @@ impl Native {
                 message = reader.next() => {
                     let message = message?;
                     self.former_token = None;
-                    self.hear(message, writer)?;
+                    self.hear(message)?;
                 }
                 stream = streams.next() => {
                     let stream = stream.ok_or_else(gone)?;
@@ -276,7 +277,7 @@ impl Native {
         }
     }
 
-    fn hear(&mut self, message: FromClient, writer: &ControlWriter) -> Result<(), Ending> {
+    fn hear(&mut self, message: FromClient) -> Result<(), Ending> {
         match message {
             FromClient::Heartbeat(heartbeat) => {
                 self.member.heartbeat(&heartbeat);
@@ -289,7 +290,7 @@ impl Native {
                 self.topics.publish(publish);
                 Ok(())
             }
-            FromClient::Subscribe(subscribe) => Ok(writer.send(self.topics.subscribe(subscribe)?)?),
+            FromClient::Subscribe(subscribe) => self.topics.subscribe(subscribe),
             FromClient::Unsubscribe(unsubscribe) => {
                 self.topics.unsubscribe(unsubscribe.subscription);
                 Ok(())

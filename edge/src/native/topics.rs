@@ -12,15 +12,20 @@ use atoll_proto::close::CloseCode;
 use atoll_proto::framing::MAX_MESSAGE;
 use futures_util::stream::{self, AbortHandle, BoxStream, SelectAll, StreamExt};
 use prost::Message as _;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+
+/// Answers that may wait for a client: to as many subscriptions as there may be, several times.
+const MAX_ANSWERS: usize = 1024;
 
 /// A session's topics.
 pub(super) struct Topics {
     topics: region::Topics,
     open: HashMap<u32, Open>,
     messages: SelectAll<BoxStream<'static, TopicMessage>>,
+    /// To what the client asked for. They go before messages.
+    answers: VecDeque<Subscribed>,
     refusals: Arc<Refusals>,
     counters: Arc<Counters>,
 }
@@ -52,7 +57,7 @@ impl From<SubscribeError> for NotOpened {
 
 impl Topics {
     pub(super) fn new(topics: region::Topics, refusals: Arc<Refusals>, counters: Arc<Counters>) -> Self {
-        Self { topics, open: HashMap::new(), messages: SelectAll::new(), refusals, counters }
+        Self { topics, open: HashMap::new(), messages: SelectAll::new(), answers: VecDeque::new(), refusals, counters }
     }
 
     /// Passes on what the client says.
@@ -65,12 +70,12 @@ impl Topics {
         }
     }
 
-    /// Hears a topic from now on, and says so. What is heard already is said again: a client that has lost a connection
-    /// does not know what its edge has heard.
+    /// Hears a topic from now on, and says so in [`Topics::next`]. What is heard already is said again: a client that has lost
+    /// a connection does not know what its edge has heard.
     ///
     /// # Errors
-    /// The end of a client that uses a number twice.
-    pub(super) fn subscribe(&mut self, asked: Subscribe) -> Result<ToClient, Ending> {
+    /// The end of a client that uses a number twice, or asks and does not read.
+    pub(super) fn subscribe(&mut self, asked: Subscribe) -> Result<(), Ending> {
         let subscription = asked.subscription;
         let answer = match self.open(asked) {
             Ok(()) => Subscribed { subscription, ..Subscribed::default() },
@@ -82,7 +87,11 @@ impl Topics {
                 return Err(Ending::new(CloseCode::Malformed, format!("the subscription {subscription} is in use")));
             }
         };
-        Ok(ToClient::Subscribed(answer))
+        if self.answers.len() >= MAX_ANSWERS {
+            return Err(Ending::new(CloseCode::TooSlow, "answers to subscriptions are not read"));
+        }
+        self.answers.push_back(answer);
+        Ok(())
     }
 
     fn open(&mut self, asked: Subscribe) -> Result<(), NotOpened> {
@@ -114,10 +123,18 @@ impl Topics {
         }
     }
 
-    /// The next message for the client, once little else waits to be written. Cancel-safe.
+    /// The client's connection has changed: it asks again for what it wants to know.
+    pub(super) fn forget_answers(&mut self) {
+        self.answers.clear();
+    }
+
+    /// The next answer or message for the client, once little else waits to be written. Cancel-safe.
     pub(super) async fn next(&mut self, writer: &ControlWriter) -> ToClient {
         loop {
             writer.light().await;
+            if let Some(answer) = self.answers.pop_front() {
+                return ToClient::Subscribed(answer);
+            }
             let message = match self.messages.next().await {
                 Some(message) => message,
                 // Nobody subscribes meanwhile: that takes this borrow.

@@ -155,7 +155,7 @@ async fn health(urls: &CatalystUrls) -> (bool, bool) {
 async fn version(url: Option<&BaseUrl>) -> Option<Version> {
     let (page, _) = page(url?, "status").await.ok()?;
     let text = |name: &str| page[name].as_str().filter(|text| text.len() <= MAX_TEXT).map(str::to_owned);
-    Some(Version { version: text("catalystVersion"), commit_hash: text("commitHash") })
+    Some(Version { version: text("catalystVersion").or_else(|| text("version")), commit_hash: text("commitHash") })
 }
 
 /// A page, and whether its status is 200.
