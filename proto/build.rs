@@ -11,14 +11,16 @@ use std::{env, fs};
 use protox::prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 /// Our files, all in `proto/`, and the module of this crate that holds the types of each one's package.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 9] = [
     ("archipelago.proto", "archipelago"),
     ("archipelago_2022.proto", "archipelago_2022"),
     ("atoll.proto", "atoll"),
     ("bff.proto", "bff"),
     ("comms_2022.proto", "data"),
     ("rfc4.proto", "rfc4"),
+    ("rfc5.proto", "rfc5"),
     ("rpc.proto", "rpc"),
+    ("ws_2022.proto", "ws_2022"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

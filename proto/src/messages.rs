@@ -38,3 +38,13 @@ pub mod data {
 pub mod rfc4 {
     include!(concat!(env!("OUT_DIR"), "/decentraland.kernel.comms.rfc4.rs"));
 }
+
+/// What a WebSocket room and its peers say to each other since September 2022 (RFC-5).
+pub mod rfc5 {
+    include!(concat!(env!("OUT_DIR"), "/decentraland.kernel.comms.rfc5.rs"));
+}
+
+/// What a WebSocket room and its peers said to each other until September 2022.
+pub mod ws_2022 {
+    include!(concat!(env!("OUT_DIR"), "/protocol_ws.rs"));
+}

@@ -1,6 +1,7 @@
 //! Values off the wire, with the habits of protobufjs' reader.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use super::DecodeError;
 
@@ -204,7 +205,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Of the entries with one key, keeps the last.
-pub(super) fn keep_last<T>(entries: &mut Vec<T>, key: fn(&T) -> &String) {
+pub(super) fn keep_last<T, K: Eq + Hash>(entries: &mut Vec<T>, key: fn(&T) -> &K) {
     if entries.len() < 2 {
         return;
     }

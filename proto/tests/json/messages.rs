@@ -1,6 +1,6 @@
 //! Which fields each message has: prost's types cannot tell.
 
-use atoll_proto::{archipelago, archipelago_2022, rfc4};
+use atoll_proto::{archipelago, archipelago_2022, rfc4, rfc5};
 use serde_json::{Map, Value, json};
 
 use super::{Json, camel, object};
@@ -76,6 +76,16 @@ messages! {
     rfc4::Chat { message, timestamp }
     rfc4::Scene { scene_id, data }
     rfc4::Voice { encoded_samples, index, codec }
+
+    rfc5::WsPacket { message }
+    rfc5::WsWelcome { alias, peer_identities }
+    rfc5::WsPeerJoin { alias, address }
+    rfc5::WsPeerLeave { alias }
+    rfc5::WsPeerUpdate { from_alias, body, unreliable }
+    rfc5::WsChallengeRequired { challenge_to_sign, already_connected }
+    rfc5::WsSignedChallenge { auth_chain_json }
+    rfc5::WsIdentification { address }
+    rfc5::WsKicked { reason }
 }
 
 oneofs! {
@@ -83,10 +93,15 @@ oneofs! {
     archipelago::server_packet { ChallengeResponse, Welcome, IslandChanged, LeftIsland, JoinIsland, Kicked }
     archipelago::transport_message { Init, Heartbeat, AuthRequest, AuthResponse }
     rfc4::packet { Position, ProfileVersion, ProfileRequest, ProfileResponse, Chat, Scene, Voice }
+    rfc5::ws_packet {
+        WelcomeMessage, PeerJoinMessage, PeerUpdateMessage, ChallengeMessage, SignedChallengeForServer, PeerLeaveMessage,
+        PeerIdentification, PeerKicked
+    }
 }
 
 maps! {
     archipelago::island_changed_message::PeersEntry
     archipelago_2022::island_changed_message::PeersEntry
     archipelago::transport_authorization_response::ConnStrsEntry
+    rfc5::ws_welcome::PeerIdentitiesEntry
 }

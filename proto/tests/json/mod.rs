@@ -131,9 +131,10 @@ impl<T: Json> Json for Vec<T> {
 }
 
 /// A map with each key once.
-fn object<'a>(entries: impl Iterator<Item = (&'a String, Option<Value>)>) -> Value {
+fn object<'a, K: ToString + 'a>(entries: impl Iterator<Item = (&'a K, Option<Value>)>) -> Value {
     let mut object = Map::new();
     for (key, value) in entries {
+        let key = key.to_string();
         let former = object.insert(key.clone(), value.expect("an entry with a value"));
         assert!(former.is_none(), "{key:?} twice");
     }
