@@ -15,6 +15,8 @@
 //! The text is a [`Challenge`], or that of a [`SignedFetch`], which needs no question before it. As nothing in it comes
 //! from the server, a [`ReplayCache`] sees to it that it works once.
 //!
+//! Rooms of their own are entered with a token, too: [`RoomKeys`] makes and checks them.
+//!
 //! Recovering a signer takes some 65 microseconds of CPU, so a chain of the greatest length takes milliseconds: call
 //! [`AuthChain::verify`] off the threads that move packets. Time is an argument and so is the randomness of a
 //! [`Challenge`]. The secp256k1 crate keeps its tables in a context of its own for each thread; nothing here does.
@@ -26,6 +28,7 @@ mod ephemeral;
 mod javascript_date;
 mod json;
 mod replay;
+mod room_token;
 mod signature;
 mod signed_fetch;
 mod verify;
@@ -34,6 +37,7 @@ pub use chain::{AuthChain, ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_LINKS};
 pub use challenge::{Challenge, ServerName, ServerNameError};
 pub use contract::{ContractAnswer, ContractSignature, ContractWallets, NoEthereumNode};
 pub use replay::{MAX_REMEMBERED_FETCHES, ReplayCache, ReplayError};
+pub use room_token::{ROOM_TOKEN_SECONDS, RoomKeys, RoomToken, RoomTokenError};
 pub use signed_fetch::{MAX_METADATA_BYTES, SIGNED_FETCH_WINDOW_MS, SignedFetch, SignedFetchError};
 pub use verify::{AuthError, Verified, verify};
 
