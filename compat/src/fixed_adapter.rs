@@ -2,6 +2,7 @@
 
 use atoll_core::Address;
 use atoll_core::region::{Capabilities, ConnectionStrings, Transport};
+use atoll_core::room::SessionId;
 use axum::http::Uri;
 use std::fmt;
 use std::str::FromStr;
@@ -28,8 +29,8 @@ pub struct FixedAdapterError;
 pub struct FixedRoom(pub Arc<dyn ConnectionStrings>);
 
 impl ConnectionStrings for FixedRoom {
-    fn write(&self, island: &str, address: Address, client: Capabilities) -> String {
-        self.0.write(island, address, client)
+    fn write(&self, island: &str, address: Address, session: SessionId, client: Capabilities) -> String {
+        self.0.write(island, address, session, client)
     }
 
     fn tells_of_islands(&self, client: Capabilities) -> bool {

@@ -81,6 +81,8 @@ fn region(host: Arc<TestHost>, bus: Arc<LocalBus>) -> Region {
         heartbeat_interval: Duration::from_secs(1),
         archipelago: None,
         connection_strings: Arc::new(NativeOnly),
+        rooms: Default::default(),
+        room_keys: None,
         contract_wallets: None,
     };
     Region::start(settings, host, bus)

@@ -117,6 +117,8 @@ fn region(bus: Arc<LocalBus>) -> Region {
         heartbeat_interval: Duration::from_secs(1),
         archipelago: None,
         connection_strings: Arc::new(NativeOnly),
+        rooms: Default::default(),
+        room_keys: None,
         contract_wallets: None,
     };
     Region::start(settings, Arc::new(TestHost(AtomicU64::new(1))), bus)

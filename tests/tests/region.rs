@@ -64,6 +64,8 @@ fn region(bus: Arc<LocalBus>) -> Region {
         }),
         tick: None,
         connection_strings: Arc::new(NativeOnly),
+        rooms: Default::default(),
+        room_keys: None,
         contract_wallets: None,
     };
     Region::start(settings, host, bus)

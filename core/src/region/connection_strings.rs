@@ -1,8 +1,13 @@
 //! How a client is told where its island's packets flow.
 
 use super::{Capabilities, Transport};
+use crate::Host;
+use crate::auth::RoomKeys;
+use crate::room::SessionId;
 use atoll_proto::Address;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::str::FromStr;
+use std::sync::Arc;
 
 /// The connection string of an island whose room the client cannot reach: it is there, and hears nobody.
 pub const OFFLINE: &str = "offline:offline";
@@ -10,8 +15,8 @@ pub const OFFLINE: &str = "offline:offline";
 /// Writes the connection strings of island changes that come from Atoll's own archipelago service. The edge that holds the
 /// sessions knows its doors, so it decides.
 pub trait ConnectionStrings: Debug + Send + Sync + 'static {
-    /// Where the session of `address` finds the room of `island`; [`OFFLINE`] when there is no way that its client can use.
-    fn write(&self, island: &str, address: Address, client: Capabilities) -> String;
+    /// Where this session of `address` finds the room of `island`; [`OFFLINE`] when there is no way that its client can use.
+    fn write(&self, island: &str, address: Address, session: SessionId, client: Capabilities) -> String;
 
     /// Whether such a client is told of its islands at all. Who was sent to a room of its own would leave it for them.
     fn tells_of_islands(&self, _client: Capabilities) -> bool {
@@ -24,7 +29,83 @@ pub trait ConnectionStrings: Debug + Send + Sync + 'static {
 pub struct NativeOnly;
 
 impl ConnectionStrings for NativeOnly {
-    fn write(&self, island: &str, _: Address, client: Capabilities) -> String {
+    fn write(&self, island: &str, _: Address, _: SessionId, client: Capabilities) -> String {
         if client.includes(Transport::Quic) { format!("quic:{island}") } else { OFFLINE.to_owned() }
+    }
+}
+
+/// The transport that an island gets by default, for those who can use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DefaultTransport {
+    /// WebSocket rooms.
+    #[default]
+    Ws,
+}
+
+/// A text that names no transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a transport is ws")]
+pub struct DefaultTransportError;
+
+impl FromStr for DefaultTransport {
+    type Err = DefaultTransportError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == Self::Ws.to_string() { Ok(Self::Ws) } else { Err(DefaultTransportError) }
+    }
+}
+
+impl fmt::Display for DefaultTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ws => "ws",
+        })
+    }
+}
+
+/// Strings for everybody: `quic:<island>` for native clients; for others the default transport if they can use it, else the
+/// first that they can.
+pub struct ByCapabilities {
+    /// Tried first.
+    pub default: DefaultTransport,
+    /// Where clients reach WebSocket rooms: `wss://` or `ws://`, a host, and perhaps a port and a path, without a slash
+    /// at the end.
+    pub ws_url: String,
+    /// Signs tokens for WebSocket rooms.
+    pub keys: RoomKeys,
+    /// Whose time stands in tokens.
+    pub host: Arc<dyn Host>,
+}
+
+impl ByCapabilities {
+    /// `ws-room:<url>?access_token=<token>`, with a token for this session.
+    fn ws_room(&self, room: &str, address: Address, session: SessionId, client: Capabilities) -> Option<String> {
+        let path = match (client.includes(Transport::WsRoom), client.includes(Transport::FirstWsRoom)) {
+            (true, _) => "rooms",
+            (false, true) => "ws-rooms",
+            (false, false) => return None,
+        };
+        let url = format!("{}/{path}/{room}", self.ws_url);
+        let token = self.keys.mint(&url, address, Some(session), self.host.unix_millis() / 1000).ok()?;
+        Some(format!("ws-room:{url}?access_token={token}"))
+    }
+}
+
+impl ConnectionStrings for ByCapabilities {
+    fn write(&self, island: &str, address: Address, session: SessionId, client: Capabilities) -> String {
+        if client.includes(Transport::Quic) {
+            return format!("quic:{island}");
+        }
+        let by_default = match self.default {
+            DefaultTransport::Ws => self.ws_room(island, address, session, client),
+        };
+        by_default.unwrap_or_else(|| OFFLINE.to_owned())
+    }
+}
+
+impl Debug for ByCapabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ByCapabilities");
+        shown.field("default", &self.default).field("ws_url", &self.ws_url).finish_non_exhaustive()
     }
 }

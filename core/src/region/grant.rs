@@ -1,21 +1,48 @@
 //! The right to a seat.
 
+use super::named::is_room_name;
+use super::{LoginError, Proof, Region, Session};
+use crate::auth::{RoomToken, RoomTokenError};
 use crate::room::{RoomId, Sender, SessionId};
+use atoll_proto::Address;
 
 /// A verified right to one seat.
 #[derive(Debug, Clone)]
 pub struct Grant {
     pub(super) room: RoomId,
     pub(super) sender: Sender,
+    /// Whose end is the seat's.
     pub(super) session: Option<SessionId>,
-    pub(super) generation: u64,
+    /// Where the room is that of the session's island: since which of its moves. The grant ends with the next.
+    pub(super) generation: Option<u64>,
 }
 
-impl Grant {
-    /// The room it is for.
-    pub fn room(&self) -> &RoomId {
-        &self.room
-    }
+/// What somebody has who wants a seat in a room of some name.
+#[non_exhaustive]
+pub enum Right<'a> {
+    /// A session here.
+    Session(&'a Session),
+    /// A token for the room.
+    Token(&'a str),
+    /// A proof of an address.
+    Proof(Proof),
+}
+
+/// Why there is no grant.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// The token does not hold.
+    #[error(transparent)]
+    Token(#[from] RoomTokenError),
+    /// The proof does not hold.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// The session that the token is of has been put elsewhere since, or has ended.
+    #[error("the session stands elsewhere, or has ended")]
+    Stale,
+    /// There is no room of this name, or not for this address.
+    #[error("no room of this name for this address")]
+    NoSuchRoom,
 }
 
 /// Why a seat was not given.
@@ -30,4 +57,78 @@ pub enum JoinFailed {
     /// The region is ending.
     #[error("the region is ending")]
     Ending,
+}
+
+impl Grant {
+    /// The room it is for.
+    pub fn room(&self) -> &RoomId {
+        &self.room
+    }
+
+    /// Who sits down with it.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+}
+
+impl Region {
+    /// The right to a seat in the room of this name: for those whose session stands in this island, those with a token, and
+    /// those whom a rule of [`Settings::rooms`](super::Settings::rooms) lets in.
+    ///
+    /// The seat is the session's where one stands in the island of this name: another connection of it takes the seat over,
+    /// and the end of the session is the seat's. Elsewhere each proof, and each token that names no session, is somebody
+    /// anew: who comes later kicks who came before.
+    ///
+    /// # Errors
+    /// [`GrantError`]. A proof that held is used up.
+    pub async fn grant_in(&self, room: &str, right: Right<'_>) -> Result<Grant, GrantError> {
+        if !is_room_name(room) {
+            return Err(GrantError::NoSuchRoom);
+        }
+        match right {
+            Right::Session(session) => {
+                let (address, id) = (session.address(), session.id());
+                match self.by_island(room, address, Some(id)) {
+                    Some(grant) => Ok(grant),
+                    None => self.by_rule(room, address, Some(id)),
+                }
+            }
+            Right::Token(token) => {
+                let keys = self.settings().room_keys.as_ref().ok_or(GrantError::NoSuchRoom)?;
+                let now = self.inner.host.unix_millis() / 1000;
+                let RoomToken { address, session } = keys.verify(token, room, now)?;
+                match (self.by_island(room, address, session), session) {
+                    (Some(grant), _) => Ok(grant),
+                    (None, Some(_)) => Err(GrantError::Stale),
+                    (None, None) => Ok(named(room, address, None)),
+                }
+            }
+            Right::Proof(proof) => {
+                let address = self.inner.verifier.verify(proof).await?;
+                match self.by_island(room, address, None) {
+                    Some(grant) => Ok(grant),
+                    None => self.by_rule(room, address, None),
+                }
+            }
+        }
+    }
+
+    /// The grant of the address's session, which has to be `id` if that is given, to the island it stands in.
+    fn by_island(&self, room: &str, address: Address, id: Option<SessionId>) -> Option<Grant> {
+        let id = id.or_else(|| self.inner.registry.current(address))?;
+        let (island, generation) = self.inner.registry.island(address, id)?;
+        let grant =
+            Grant { room: island, sender: Sender::Peer(address), session: Some(id), generation: Some(generation) };
+        Some(grant).filter(|grant| grant.room.as_str() == room)
+    }
+
+    fn by_rule(&self, room: &str, address: Address, session: Option<SessionId>) -> Result<Grant, GrantError> {
+        let access = self.settings().rooms.access(room);
+        let admits = access.is_some_and(|access| access.admits(address));
+        if admits { Ok(named(room, address, session)) } else { Err(GrantError::NoSuchRoom) }
+    }
+}
+
+fn named(room: &str, address: Address, session: Option<SessionId>) -> Grant {
+    Grant { room: RoomId::new(room), sender: Sender::Peer(address), session, generation: None }
 }

@@ -4,7 +4,7 @@ use super::session::SessionEvent;
 use super::{Capabilities, Inner, Region};
 use crate::archipelago::service::ATOLL_HEADER;
 use crate::bus::{Bus, Message, Pattern, Subscription};
-use crate::room::RoomId;
+use crate::room::{RoomId, SessionId};
 use atoll_proto::Address;
 use atoll_proto::archipelago::IslandChangedMessage;
 use std::sync::Weak;
@@ -36,9 +36,11 @@ impl Region {
         };
         let ours = message.header(ATOLL_HEADER).is_some();
         let room = RoomId::new(&island.island_id);
-        self.inner.registry.move_to(address, room, |client| {
+        self.inner.registry.move_to(address, room, |session, client| {
             let told = !ours || self.inner.settings.connection_strings.tells_of_islands(client);
-            told.then(|| SessionEvent::IslandChanged(self.with_connection_string(island, ours, address, client)))
+            told.then(|| {
+                SessionEvent::IslandChanged(self.with_connection_string(island, ours, (address, session), client))
+            })
         });
     }
 
@@ -47,11 +49,11 @@ impl Region {
         &self,
         mut island: IslandChangedMessage,
         ours: bool,
-        address: Address,
+        (address, session): (Address, SessionId),
         client: Capabilities,
     ) -> IslandChangedMessage {
         if ours {
-            island.conn_str = self.inner.settings.connection_strings.write(&island.island_id, address, client);
+            island.conn_str = self.inner.settings.connection_strings.write(&island.island_id, address, session, client);
         }
         island
     }

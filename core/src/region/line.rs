@@ -1,9 +1,8 @@
 //! The way from outside to one link of a room: a queue of packets, and one of commands.
 
 use super::grant::{Grant, JoinFailed};
-use crate::room::{Delivery, Link, LinkId, MAX_ORDERED_PAYLOAD, Packet, RoomId, Sender};
+use crate::room::{Delivery, Link, LinkId, MAX_ORDERED_PAYLOAD, Packet, Payload, RoomId, Sender};
 use atoll_proto::datagram::{Alias, Tag};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -209,7 +208,7 @@ impl Line {
     }
 
     /// Sends an ordered packet as soon as it has its place. Given up before that, nothing was sent.
-    pub(super) async fn send_ordered(&self, from: Alias, payload: Bytes) -> Result<(), SendFailed> {
+    pub(super) async fn send_ordered(&self, from: Alias, payload: Payload) -> Result<(), SendFailed> {
         if payload.len() > MAX_ORDERED_PAYLOAD {
             return Err(SendFailed::TooLarge(payload.len()));
         }
@@ -248,6 +247,6 @@ impl Drop for Line {
 }
 
 /// What an ordered packet takes of [`ORDERED_BYTES`].
-fn bytes_counted(payload: &Bytes) -> u32 {
+fn bytes_counted(payload: &Payload) -> u32 {
     u32::try_from(payload.len() + ORDERED_OVERHEAD).unwrap_or(u32::MAX)
 }

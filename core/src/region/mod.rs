@@ -3,7 +3,7 @@
 //! A door turns a client's bytes into these calls, in this order: [`Region::challenge`], [`Region::login`], then for as
 //! long as the [`Session`] lives [`Session::heartbeat`] and [`Session::next_event`]; for each island it is put into,
 //! [`Region::grant`] and [`Region::join`], which give a [`Seat`] to send through and push frames to the door's
-//! [`Link`]. Rooms live on shard tasks; nothing here holds a lock while packets flow.
+//! [`Link`]. A door that has no session, or for a room that is no island, asks [`Region::grant_in`] instead. Rooms live on shard tasks; nothing here holds a lock while packets flow.
 //!
 //! A door whose client has lost its connection keeps the [`Session`] and the seat, answers
 //! [`Behind`](crate::room::Pressure::Behind) in its link and calls [`Session::repeat_heartbeat`]; when the client is back,
@@ -13,8 +13,10 @@ mod capabilities;
 mod connection_strings;
 mod grant;
 mod islands;
+mod life;
 mod line;
 mod login;
+mod named;
 mod registry;
 mod seat;
 mod session;
@@ -24,10 +26,14 @@ mod supervise;
 mod topics;
 
 pub use capabilities::{Capabilities, Transport};
-pub use connection_strings::{ConnectionStrings, NativeOnly, OFFLINE};
-pub use grant::{Grant, JoinFailed};
+pub use connection_strings::{
+    ByCapabilities, ConnectionStrings, DefaultTransport, DefaultTransportError, NativeOnly, OFFLINE,
+};
+pub use grant::{Grant, GrantError, JoinFailed, Right};
+pub use life::Over;
 pub use line::{Busy, SendFailed};
 pub use login::{LoginError, Proof};
+pub use named::{MAX_ROOM_NAME, NamedRooms, RoomAccess, RoomPattern, RoomRule, RoomRuleError};
 pub use seat::{Bridge, Seat};
 pub use session::{HeartbeatError, Session, SessionEvent};
 pub use status::{BusStatus, PacketsRefused, Status, TopicsStatus};
@@ -38,7 +44,7 @@ pub use topics::{
 
 use crate::Host;
 use crate::archipelago::service::{Service, ServiceSettings};
-use crate::auth::{Challenge, ContractWallets, ServerName, SignedFetch};
+use crate::auth::{Challenge, ContractWallets, RoomKeys, ServerName, SignedFetch};
 use crate::bus::{Bus, Message, Subject};
 use crate::census::{self, Census};
 use crate::limit::Budget;
@@ -81,6 +87,10 @@ pub struct Settings {
     pub contract_wallets: Option<Arc<dyn ContractWallets>>,
     /// What sessions are told of the way to their island's room.
     pub connection_strings: Arc<dyn ConnectionStrings>,
+    /// The rooms beside those of islands.
+    pub rooms: NamedRooms,
+    /// Signs and checks tokens for rooms; without them none holds.
+    pub room_keys: Option<RoomKeys>,
 }
 
 /// A region's rules at work. Cheap to clone; the last clone's end ends its tasks.
@@ -191,7 +201,8 @@ impl Region {
     /// The right of a session to a seat in the room of its island: `None` while archipelago has put it into none.
     pub fn grant(&self, session: &Session) -> Option<Grant> {
         let (room, generation) = self.inner.registry.island(session.address(), session.id())?;
-        Some(Grant { room, sender: Sender::Peer(session.address()), session: Some(session.id()), generation })
+        let (sender, session) = (Sender::Peer(session.address()), Some(session.id()));
+        Some(Grant { room, sender, session, generation: Some(generation) })
     }
 
     /// Takes the seat that a grant is for. `link` hears a snapshot of the members first.
@@ -204,12 +215,17 @@ impl Region {
     /// [`JoinFailed::Stale`] when the session has been put elsewhere since, [`JoinFailed::Full`], [`JoinFailed::Ending`].
     pub async fn join(&self, grant: Grant, link: Box<dyn Link>) -> Result<Seat, JoinFailed> {
         let Sender::Peer(address) = grant.sender else { return Err(JoinFailed::Stale) };
-        let session = grant.session.ok_or(JoinFailed::Stale)?;
-        let island = self.inner.registry.island(address, session);
-        if island.is_none_or(|(_, generation)| generation != grant.generation) {
-            return Err(JoinFailed::Stale);
+        let mut life = None;
+        if let Some(session) = grant.session {
+            let generation = self.inner.registry.island(address, session).map(|(_, generation)| generation);
+            if grant.generation.is_some() && generation != grant.generation {
+                return Err(JoinFailed::Stale);
+            }
+            life = Some(self.inner.registry.life(address, session).ok_or(JoinFailed::Stale)?);
         }
-        self.shard_of(&grant.room).join(grant, link).await
+        let generation = grant.generation;
+        let seat = self.shard_of(&grant.room).join(grant, link).await?;
+        Ok(seat.living(life, generation))
     }
 
     /// Opens a link that stands for many members, such as a mesh or another edge. It hears all of the room.

@@ -1,6 +1,7 @@
 //! Who is logged in, and which island each session stands in.
 
 use super::Capabilities;
+use super::life::Life;
 use super::session::SessionEvent;
 use crate::limit::{AmongEquals, Crowd, Spot};
 use crate::room::{RoomId, SessionId};
@@ -9,7 +10,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// The sessions of a region, at most one for each address. Locked for look-ups only, never while packets flow.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ struct Entry {
     kicked: Arc<AtomicBool>,
     spot: Arc<Spot>,
     island: Option<(RoomId, u64)>,
+    /// Counts the moves, for those who have its seats.
+    moves: watch::Sender<u64>,
 }
 
 impl Registry {
@@ -59,7 +62,15 @@ impl Registry {
         let spot = Arc::new(self.crowd.enter(from)?);
         sessions.last_id += 1;
         let id = SessionId(sessions.last_id);
-        let entry = Entry { id, capabilities, events, kicked, spot: Arc::clone(&spot), island: None };
+        let entry = Entry {
+            id,
+            capabilities,
+            events,
+            kicked,
+            spot: Arc::clone(&spot),
+            island: None,
+            moves: watch::Sender::new(0),
+        };
         let replaced = sessions.by_address.insert(address, entry);
         if let Some(replaced) = replaced {
             // It ends with its queue, whose only sender goes here; the flag tells it why.
@@ -84,19 +95,32 @@ impl Registry {
         sessions.by_address.get(&address).filter(|entry| entry.id == id)?.island.clone()
     }
 
-    /// Puts the session of `address` into an island and tells it what `event` makes of its capabilities, if anything. A
+    /// The session of an address.
+    pub(super) fn current(&self, address: Address) -> Option<SessionId> {
+        self.lock().by_address.get(&address).map(|entry| entry.id)
+    }
+
+    /// What ends the seats of a session; `None` when it has ended.
+    pub(super) fn life(&self, address: Address, id: SessionId) -> Option<Life> {
+        let sessions = self.lock();
+        let entry = sessions.by_address.get(&address).filter(|entry| entry.id == id)?;
+        Some(Life::new(entry.moves.subscribe(), Arc::clone(&entry.kicked)))
+    }
+
+    /// Puts the session of `address` into an island and tells it what `event` makes of it and its capabilities, if anything. A
     /// session that does not read its events ends.
     pub(super) fn move_to(
         &self,
         address: Address,
         room: RoomId,
-        event: impl FnOnce(Capabilities) -> Option<SessionEvent>,
+        event: impl FnOnce(SessionId, Capabilities) -> Option<SessionEvent>,
     ) {
         let mut sessions = self.lock();
         let Some(entry) = sessions.by_address.get_mut(&address) else { return };
         let generation = entry.island.as_ref().map_or(0, |(_, generation)| generation + 1);
         entry.island = Some((room, generation));
-        let Some(event) = event(entry.capabilities) else { return };
+        entry.moves.send_replace(generation);
+        let Some(event) = event(entry.id, entry.capabilities) else { return };
         if entry.events.try_send(event).is_err() {
             // The receiver sees the end of its queue once this, its only sender, is gone.
             let (closed, _) = mpsc::channel(1);

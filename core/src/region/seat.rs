@@ -1,10 +1,10 @@
 //! Places in a room, from outside: what a door holds.
 
 use super::grant::JoinFailed;
+use super::life::{Life, Over};
 use super::line::{Busy, Control, Line, SendFailed};
-use crate::room::{Delivery, Packet, Sender};
+use crate::room::{Delivery, Packet, Payload, Sender};
 use atoll_proto::datagram::{Alias, Sequence, Tag};
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 /// One address's place in one room. Dropping it gives the place up, unless the same session has joined again: then another
@@ -13,11 +13,31 @@ use tokio::sync::oneshot;
 pub struct Seat {
     line: Line,
     alias: Alias,
+    /// What ends it, if it is a session's, and after which of the session's moves it was taken.
+    life: Option<(Life, Option<u64>)>,
 }
 
 impl Seat {
     pub(super) fn new(line: Line, alias: Alias) -> Self {
-        Self { line, alias }
+        Self { line, alias, life: None }
+    }
+
+    /// It, of a session that lives.
+    pub(super) fn living(mut self, life: Option<Life>, generation: Option<u64>) -> Self {
+        self.life = life.map(|life| (life, generation));
+        self
+    }
+
+    /// Waits until the seat is over with its session, for a door that does not hold that: the door drops it then. A seat
+    /// without a session is over when its door says so. Cancel-safe, but what it counts it counts anew.
+    pub fn over(&self) -> impl Future<Output = Over> + Send + 'static {
+        let life = self.life.clone();
+        async move {
+            match life {
+                Some((life, generation)) => life.over(generation).await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// The tag of the room's incarnation.
@@ -35,8 +55,13 @@ impl Seat {
     ///
     /// # Errors
     /// [`Busy`]: the packet was dropped.
-    pub fn send(&self, delivery: Delivery, sequence: Option<Sequence>, payload: Bytes) -> Result<(), Busy> {
-        self.line.send(Packet { from: self.alias, delivery, sequence, payload })
+    pub fn send(
+        &self,
+        delivery: Delivery,
+        sequence: Option<Sequence>,
+        payload: impl Into<Payload>,
+    ) -> Result<(), Busy> {
+        self.line.send(Packet { from: self.alias, delivery, sequence, payload: payload.into() })
     }
 
     /// Sends an ordered packet, at most [`MAX_ORDERED_PAYLOAD`](crate::room::MAX_ORDERED_PAYLOAD) bytes. Waits until there
@@ -45,8 +70,8 @@ impl Seat {
     ///
     /// # Errors
     /// [`SendFailed`]: the packet was not taken.
-    pub async fn send_ordered(&self, payload: Bytes) -> Result<(), SendFailed> {
-        self.line.send_ordered(self.alias, payload).await
+    pub async fn send_ordered(&self, payload: impl Into<Payload>) -> Result<(), SendFailed> {
+        self.line.send_ordered(self.alias, payload.into()).await
     }
 }
 
@@ -92,16 +117,16 @@ impl Bridge {
         from: Alias,
         delivery: Delivery,
         sequence: Option<Sequence>,
-        payload: Bytes,
+        payload: impl Into<Payload>,
     ) -> Result<(), Busy> {
-        self.line.send(Packet { from, delivery, sequence, payload })
+        self.line.send(Packet { from, delivery, sequence, payload: payload.into() })
     }
 
     /// Sends an ordered packet of a member of this bridge, as [`Seat::send_ordered`] does.
     ///
     /// # Errors
     /// [`SendFailed`]: the packet was not taken.
-    pub async fn send_ordered(&self, from: Alias, payload: Bytes) -> Result<(), SendFailed> {
-        self.line.send_ordered(from, payload).await
+    pub async fn send_ordered(&self, from: Alias, payload: impl Into<Payload>) -> Result<(), SendFailed> {
+        self.line.send_ordered(from, payload.into()).await
     }
 }

@@ -1,9 +1,8 @@
 //! What leaves a room, and the trait that takes it.
 
-use super::{SendError, Sender};
-use atoll_proto::datagram::{Alias, Entry, Tag, encode_chunks};
-use bytes::Bytes;
-use std::sync::{Arc, OnceLock};
+use super::{Batch, Ordered, SendError, Sender};
+use atoll_proto::datagram::{Alias, Tag};
+use std::sync::Arc;
 
 /// A transport connection as a room sees it: frames go out, "I am behind" comes back.
 ///
@@ -33,14 +32,7 @@ pub enum Frame {
     /// The news of one tick.
     Batch(Arc<Batch>),
     /// A packet of which none may be lost, of somebody else. A link takes it however it fares, or has gone.
-    Ordered {
-        /// Who sent it.
-        from: Alias,
-        /// The same in full: the alias may have been given up by the time a receiver has it.
-        sender: Sender,
-        /// The comms packet, at most [`MAX_ORDERED_PAYLOAD`](super::MAX_ORDERED_PAYLOAD) bytes.
-        payload: Bytes,
-    },
+    Ordered(Arc<Ordered>),
     /// One voice frame of somebody else: a batch with one entry.
     Voice(Arc<Batch>),
     /// A packet of a member behind this link was not taken.
@@ -82,45 +74,5 @@ pub enum CloseReason {
     Reseated,
 }
 
-/// The news of one tick of a room, or one voice frame, shared by all links.
-#[derive(Debug)]
-pub struct Batch {
-    tag: Tag,
-    entries: Vec<Entry>,
-    webtransport: OnceLock<Vec<Bytes>>,
-}
-
-/// How a link wants a batch encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Datagrams of `atoll/1`, each behind [`WEBTRANSPORT_PREFIX`]; raw QUIC sends what follows the prefix.
-    WebTransport,
-}
-
 /// What WebTransport puts before a datagram of the first session of a connection: its quarter stream id, 0.
 pub const WEBTRANSPORT_PREFIX: [u8; 1] = [0];
-
-impl Batch {
-    pub(super) fn new(tag: Tag, entries: Vec<Entry>) -> Self {
-        Self { tag, entries, webtransport: OnceLock::new() }
-    }
-
-    /// The room's tag.
-    pub fn tag(&self) -> Tag {
-        self.tag
-    }
-
-    /// Every sender's news, in order of arrival of each sender's first. A receiver skips its own alias.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    /// The batch in bytes, encoded once however many links ask.
-    pub fn encoded(&self, format: Format) -> &[Bytes] {
-        match format {
-            Format::WebTransport => {
-                self.webtransport.get_or_init(|| encode_chunks(&WEBTRANSPORT_PREFIX, self.tag, &self.entries))
-            }
-        }
-    }
-}

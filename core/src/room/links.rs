@@ -116,7 +116,7 @@ impl Links {
     /// tell everybody of the last one, instead of each tick of all.
     pub(super) fn spread(&mut self, frame: &Frame, foreign: impl Fn(LinkId) -> usize, report: &mut Report) {
         // A link keeps what is ordered, however it fares.
-        let kept = matches!(frame, Frame::Ordered { .. });
+        let kept = matches!(frame, Frame::Ordered(_));
         for (id, state) in self.by_id.iter_mut().filter(|(_, state)| state.informed && !state.gone) {
             let foreign = foreign(*id);
             if foreign == 0 {

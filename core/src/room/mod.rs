@@ -1,27 +1,31 @@
 //! Rooms: where packets flow between the members of an island, or of a named place.
 //!
 //! Sans-I/O: a [`Room`] is fed with packets and ticked by its owner, and pushes frames to its [`Link`]s. It reads no
-//! packet beyond what [`atoll_proto::peek`] tells, and re-encodes none.
+//! packet beyond what [`atoll_proto::peek`] tells, and re-encodes none, but for the translation between the two generations of
+//! clients ([`Payload`]).
 //!
 //! The cost of broadcasting is per packet sent and per wake-up, not per message (measured: 7 to 11 us of CPU for each
 //! datagram sent at once, below 1 us an update when a tick carries a hundred). So a room collects what its members send
 //! and pushes one shared [`Batch`] per tick to everybody. What cannot wait is pushed at once: ordered packets and voice.
 
+mod batch;
 mod error;
 mod frame;
 mod links;
 mod members;
 mod outbox;
+mod payload;
 #[expect(clippy::module_inception, reason = "the folder and the type have the field's word for it")]
 mod room;
 
+pub use batch::{Batch, FirstFrames, Format, Ordered};
 pub use error::{JoinError, SendError};
-pub use frame::{Batch, CloseReason, Format, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PREFIX};
+pub use frame::{CloseReason, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PREFIX};
+pub use payload::{Older, Payload};
 pub use room::{Joined, Report, Room, Settings};
 
 use atoll_proto::Address;
 use atoll_proto::datagram::{Alias, Sequence};
-use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 
@@ -99,7 +103,7 @@ pub struct Packet {
     pub sequence: Option<Sequence>,
     /// The comms packet: at most [`MAX_PAYLOAD`](atoll_proto::datagram::MAX_PAYLOAD) bytes, or
     /// [`MAX_ORDERED_PAYLOAD`] when ordered.
-    pub payload: Bytes,
+    pub payload: Payload,
 }
 
 /// Tells one login of an address from another; later logins have greater ones.

@@ -1,10 +1,11 @@
 //! What one member sends: its limits, its numbers, and what waits for the tick.
 
-use super::SendError;
+use super::batch::Batch;
+use super::{Payload, SendError};
 use crate::limit::Bucket;
-use atoll_proto::datagram::{Alias, Entry, Kind, MAX_PAYLOAD, Sequence};
+use atoll_proto::archipelago::Position;
+use atoll_proto::datagram::{Alias, Kind, MAX_PAYLOAD, Sequence};
 use atoll_proto::{PacketKind, peek};
-use bytes::Bytes;
 use std::time::Duration;
 
 /// Updates of one member in a second, and at once: several times what the fastest client sends. Where packets wait for a
@@ -24,10 +25,11 @@ const MAX_EVENT_BYTES: usize = 16 * MAX_PAYLOAD;
 #[derive(Debug)]
 pub(super) struct Outbox {
     slots: Vec<Slot>,
-    events: Vec<(Sequence, Bytes)>,
+    events: Vec<(Sequence, Payload)>,
     event_bytes: usize,
     /// The newest number, for packets that come without one.
     last: Sequence,
+    place: Option<Position>,
     update_limit: Bucket,
     event_limit: Bucket,
     voice_limit: Bucket,
@@ -38,7 +40,7 @@ pub(super) struct Outbox {
 struct Slot {
     kind: PacketKind,
     last: Sequence,
-    unsent: Option<Bytes>,
+    unsent: Option<Payload>,
 }
 
 impl Outbox {
@@ -48,6 +50,7 @@ impl Outbox {
             events: Vec::new(),
             event_bytes: 0,
             last: Sequence::default(),
+            place: None,
             update_limit: Bucket::new(UPDATES, UPDATES),
             event_limit: Bucket::new(EVENTS, EVENTS),
             voice_limit: Bucket::new(VOICE, VOICE),
@@ -59,9 +62,10 @@ impl Outbox {
         &mut self,
         now: Duration,
         sequence: Option<Sequence>,
-        payload: Bytes,
+        payload: Payload,
     ) -> Result<(), SendError> {
-        let kind = peek(&payload).kind;
+        let peeked = peek(payload.any());
+        let kind = peeked.kind;
         if !kind.is_update() {
             return self.event(now, sequence, payload);
         }
@@ -71,6 +75,7 @@ impl Outbox {
             return Err(SendError::Stale);
         }
         self.update_limit.take(now, 1).map_err(|_| SendError::TooFast)?;
+        self.place = peeked.position.or(self.place);
         let last = self.number(sequence);
         match slot.and_then(|at| self.slots.get_mut(at)) {
             Some(slot) => *slot = Slot { kind, last, unsent: Some(payload) },
@@ -79,8 +84,18 @@ impl Outbox {
         Ok(())
     }
 
+    /// Where its updates say that it stands.
+    pub(super) fn place(&self) -> Option<Position> {
+        self.place
+    }
+
     /// Takes an event.
-    pub(super) fn event(&mut self, now: Duration, sequence: Option<Sequence>, payload: Bytes) -> Result<(), SendError> {
+    pub(super) fn event(
+        &mut self,
+        now: Duration,
+        sequence: Option<Sequence>,
+        payload: Payload,
+    ) -> Result<(), SendError> {
         if self.event_bytes + payload.len() > MAX_EVENT_BYTES {
             return Err(SendError::TooFast);
         }
@@ -97,19 +112,19 @@ impl Outbox {
         Ok(self.number(sequence))
     }
 
-    /// Moves the unsent updates to `entries`.
-    pub(super) fn drain_updates(&mut self, alias: Alias, entries: &mut Vec<Entry>) {
+    /// Moves the unsent updates to `batch`.
+    pub(super) fn drain_updates(&mut self, alias: Alias, batch: &mut Batch) {
         for slot in &mut self.slots {
             if let Some(payload) = slot.unsent.take() {
-                entries.push(Entry { alias, kind: Kind::Update, sequence: slot.last, payload });
+                batch.push(alias, Kind::Update, slot.last, payload);
             }
         }
     }
 
-    /// Moves the events to `entries`.
-    pub(super) fn drain_events(&mut self, alias: Alias, entries: &mut Vec<Entry>) {
+    /// Moves the events to `batch`.
+    pub(super) fn drain_events(&mut self, alias: Alias, batch: &mut Batch) {
         for (sequence, payload) in self.events.drain(..) {
-            entries.push(Entry { alias, kind: Kind::Event, sequence, payload });
+            batch.push(alias, Kind::Event, sequence, payload);
         }
         self.event_bytes = 0;
     }

@@ -1,11 +1,13 @@
 //! One room: members, links, and the tick.
 
-use super::frame::{Batch, CloseReason, Frame, Link};
+use super::batch::{Batch, Ordered};
+use super::frame::{CloseReason, Frame, Link};
 use super::links::Links;
 use super::members::Members;
 use super::outbox::Outbox;
 use super::{Delivery, JoinError, LinkId, MAX_ORDERED_PAYLOAD, Packet, RoomId, SendError, Sender, SessionId};
-use atoll_proto::datagram::{Alias, Entry, Kind, MAX_PAYLOAD, Tag};
+use atoll_proto::archipelago::Position;
+use atoll_proto::datagram::{Alias, Kind, MAX_PAYLOAD, Tag};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +85,12 @@ impl Room {
     /// Members seated now.
     pub fn members(&self) -> usize {
         self.members.len()
+    }
+
+    /// Where a member said to stand in its last update that told, in metres. A member with a session says so in its
+    /// heartbeats, too; one without only here.
+    pub fn place(&self, member: Alias) -> Option<Position> {
+        self.members.one(member)?.outbox.place()
     }
 
     /// Whether nothing connects this room to anybody.
@@ -213,13 +221,15 @@ impl Room {
             Delivery::Update => member.outbox.update(now, sequence, payload)?,
             Delivery::Event => member.outbox.event(now, sequence, payload)?,
             Delivery::Ordered => {
-                let frame = Frame::Ordered { from, sender: member.sender.clone(), payload };
+                let ordered = Ordered::new(from, member.sender.clone(), payload);
+                let frame = Frame::Ordered(Arc::new(ordered));
                 return Ok(self.send_at_once(from, &frame));
             }
             Delivery::Voice => {
                 let sequence = member.outbox.voice(now, sequence)?;
-                let entry = Entry { alias: from, kind: Kind::Voice, sequence, payload };
-                let frame = Frame::Voice(Arc::new(Batch::new(self.tag, vec![entry])));
+                let mut batch = Batch::new(self.tag);
+                batch.push(from, Kind::Voice, sequence, payload);
+                let frame = Frame::Voice(Arc::new(batch));
                 return Ok(self.send_at_once(from, &frame));
             }
         }
@@ -248,28 +258,28 @@ impl Room {
     }
 
     fn tell_news(&mut self) -> Report {
-        let mut entries = Vec::with_capacity(self.unsent.len());
+        let mut batch = Batch::new(self.tag);
         let unsent = std::mem::take(&mut self.unsent);
         // Updates first: where a receiver takes only part of a batch, a flood of events must not displace them.
         for drain in [Outbox::drain_updates, Outbox::drain_events] {
             for alias in &unsent {
                 if let Some(member) = self.members.one_mut(*alias) {
-                    drain(&mut member.outbox, *alias, &mut entries);
+                    drain(&mut member.outbox, *alias, &mut batch);
                     member.waits = false;
                 }
             }
         }
-        let mut report = Report { entries: entries.len(), ..Report::default() };
-        if entries.is_empty() {
+        let total = batch.senders().count();
+        let mut report = Report { entries: total, ..Report::default() };
+        if total == 0 {
             return report;
         }
         // How many entries come from behind each link: a link that sent them all need not hear them.
         let mut own: HashMap<LinkId, usize> = HashMap::new();
-        for member in entries.iter().filter_map(|entry| self.members.one(entry.alias)) {
+        for member in batch.senders().filter_map(|alias| self.members.one(alias)) {
             *own.entry(member.link).or_default() += 1;
         }
-        let total = entries.len();
-        let frame = Frame::Batch(Arc::new(Batch::new(self.tag, entries)));
+        let frame = Frame::Batch(Arc::new(batch));
         self.links.spread(&frame, |link| total - own.get(&link).copied().unwrap_or(0), &mut report);
         report
     }

@@ -115,8 +115,11 @@ impl Link for NativeLink {
         match frame {
             Frame::Members(list) => self.members(tag, list),
             Frame::Batch(batch) | Frame::Voice(batch) => self.batch(&batch),
-            Frame::Ordered { from, sender, payload } => {
-                self.ways.outbox.push(Down { tag, from, sender, payload });
+            Frame::Ordered(ordered) => {
+                // What only older clients can read is not for this one.
+                if let Some(payload) = ordered.payload().cloned() {
+                    self.ways.outbox.push(Down { tag, from: ordered.from, sender: ordered.sender.clone(), payload });
+                }
                 Pressure::Flowing
             }
             Frame::Refused { error, .. } => {

@@ -49,6 +49,8 @@ async fn session() -> (Native, Door) {
         heartbeat_interval: Duration::from_secs(1),
         archipelago: Some(archipelago),
         connection_strings: Arc::new(NativeOnly),
+        rooms: Default::default(),
+        room_keys: None,
         contract_wallets: None,
     };
     let region = Region::start(settings, Arc::new(PausedHost(Instant::now())), Arc::<LocalBus>::default());

@@ -4,6 +4,7 @@ mod failures;
 mod full;
 mod queues;
 mod reseat;
+mod rooms;
 mod session;
 mod topics;
 
@@ -28,7 +29,7 @@ impl Host for TestHost {
     }
 
     fn unix_millis(&self) -> u64 {
-        0
+        self.0.elapsed().as_millis() as u64
     }
 
     fn random(&self, out: &mut [u8]) {
@@ -58,8 +59,8 @@ impl Ear {
 impl Link for Ear {
     fn push(&mut self, _: Tag, frame: Frame) -> Pressure {
         let kind = match frame {
-            Frame::Ordered { payload, .. } => {
-                self.ordered.lock().unwrap().push(payload);
+            Frame::Ordered(ordered) => {
+                self.ordered.lock().unwrap().extend(ordered.payload().cloned());
                 "ordered"
             }
             Frame::Members(_) => "members",
@@ -83,6 +84,8 @@ fn settings() -> Settings {
         heartbeat_interval: Duration::from_secs(1),
         archipelago: None,
         connection_strings: Arc::new(NativeOnly),
+        rooms: Default::default(),
+        room_keys: None,
         contract_wallets: None,
     }
 }
@@ -117,7 +120,10 @@ fn session_from(region: &Region, number: u8, place: u8) -> Option<Session> {
 
 fn move_to(region: &Region, number: u8, island: &str) {
     let message = IslandChangedMessage { island_id: island.to_owned(), ..Default::default() };
-    region.inner.registry.move_to(address(number), RoomId::new(island), |_| Some(SessionEvent::IslandChanged(message)));
+    region
+        .inner
+        .registry
+        .move_to(address(number), RoomId::new(island), |_, _| Some(SessionEvent::IslandChanged(message)));
 }
 
 async fn seat(region: &Region, session: &Session) -> (Seat, Ear) {

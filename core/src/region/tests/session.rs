@@ -4,6 +4,7 @@ use super::*;
 use crate::archipelago::service::ATOLL_HEADER;
 use crate::archipelago::{Position, PositionError};
 use crate::bus::{Pattern, Subscription};
+use crate::room::SessionId;
 use atoll_proto::archipelago::{self as wire, Heartbeat};
 use prost::Message as _;
 
@@ -50,7 +51,7 @@ async fn heartbeats_are_checked_published_and_repeated() {
 struct Elsewhere;
 
 impl ConnectionStrings for Elsewhere {
-    fn write(&self, island: &str, address: Address, client: Capabilities) -> String {
+    fn write(&self, island: &str, address: Address, _: SessionId, client: Capabilities) -> String {
         format!("elsewhere:{island}:{address}:{}", client.includes(Transport::Quic))
     }
 
@@ -91,6 +92,6 @@ async fn connection_strings_are_written_as_the_edge_likes() {
     }
     let Some(SessionEvent::IslandChanged(told)) = silent.next_event().await else { panic!("no island") };
     assert_eq!(told.island_id, "I2");
-    assert_eq!(NativeOnly.write("I1", address(1), Capabilities::NONE.with(Transport::Quic)), "quic:I1");
-    assert_eq!(NativeOnly.write("I1", address(1), Capabilities::NONE), OFFLINE);
+    assert_eq!(NativeOnly.write("I1", address(1), SessionId(1), Capabilities::NONE.with(Transport::Quic)), "quic:I1");
+    assert_eq!(NativeOnly.write("I1", address(1), SessionId(1), Capabilities::NONE), OFFLINE);
 }

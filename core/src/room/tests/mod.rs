@@ -2,6 +2,7 @@
 
 mod at_once;
 mod broadcast;
+mod generations;
 mod limits;
 mod membership;
 mod properties;
@@ -10,6 +11,7 @@ mod reseat;
 use super::*;
 use atoll_proto::datagram::{Entry, Tag};
 use atoll_proto::rfc4;
+use bytes::Bytes;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -70,10 +72,11 @@ impl Heard {
                 }
                 self.lists += 1;
             }
-            Frame::Ordered { from, sender, payload } => {
-                assert_eq!(self.members.get(&from), Some(&sender), "a sender it was told of");
+            Frame::Ordered(ordered) => {
+                let from = ordered.from;
+                assert_eq!(self.members.get(&from), Some(&ordered.sender), "a sender it was told of");
                 assert_ne!(self.own, Some(from), "nobody hears what is his own");
-                self.ordered.push((from, payload));
+                self.ordered.extend(ordered.payload().map(|payload| (from, payload.clone())));
             }
             Frame::Voice(batch) => {
                 assert_eq!(batch.entries().len(), 1);
@@ -142,7 +145,7 @@ fn text(text: &'static str) -> Bytes {
 }
 
 fn packet(from: Alias, delivery: Delivery, sequence: impl Into<Option<u16>>, payload: Bytes) -> Packet {
-    Packet { from, delivery, sequence: sequence.into().map(Sequence), payload }
+    Packet { from, delivery, sequence: sequence.into().map(Sequence), payload: payload.into() }
 }
 
 fn send_at(

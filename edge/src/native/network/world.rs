@@ -100,6 +100,8 @@ fn region(bus: &Arc<LocalBus>, random: &mut Random) -> Region {
             peer_timeout: PEER_TIMEOUT,
         }),
         connection_strings: Arc::new(NativeOnly),
+        rooms: Default::default(),
+        room_keys: None,
         contract_wallets: None,
     };
     let bus: Arc<dyn Bus> = Arc::<LocalBus>::clone(bus);

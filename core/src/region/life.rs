@@ -1,0 +1,56 @@
+//! How long a session's seat lasts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long a seat may stay in a room that its session has left: until its client has found the way to the next one.
+const LEFT_BEHIND: Duration = Duration::from_secs(30);
+
+/// Why a seat is over, whatever its client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Its address logged in elsewhere.
+    Kicked,
+    /// Its session has ended.
+    Ended,
+    /// Its session went to another island half a minute ago.
+    LeftBehind,
+}
+
+/// What a session does that ends its seats.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    /// Counts its moves from island to island. Ends with it.
+    moves: watch::Receiver<u64>,
+    kicked: Arc<AtomicBool>,
+}
+
+impl Life {
+    pub(super) fn new(moves: watch::Receiver<u64>, kicked: Arc<AtomicBool>) -> Self {
+        Self { moves, kicked }
+    }
+
+    /// Waits until a seat is over that was taken after the move of this number, if it is an island's.
+    pub(super) async fn over(mut self, generation: Option<u64>) -> Over {
+        loop {
+            let has_left = generation.is_some_and(|generation| *self.moves.borrow_and_update() != generation);
+            let has_ended = match has_left {
+                true => match timeout(LEFT_BEHIND, ended(&mut self.moves)).await {
+                    Ok(()) => true,
+                    Err(_) => return Over::LeftBehind,
+                },
+                false => self.moves.changed().await.is_err(),
+            };
+            if has_ended {
+                return if self.kicked.load(Ordering::Relaxed) { Over::Kicked } else { Over::Ended };
+            }
+        }
+    }
+}
+
+async fn ended(moves: &mut watch::Receiver<u64>) {
+    while moves.changed().await.is_ok() {}
+}
