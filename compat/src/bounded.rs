@@ -6,6 +6,7 @@
 
 use atoll_core::auth::MAX_CHAIN_BYTES;
 use atoll_core::limit::Crowd;
+use bytes::{Buf, Bytes};
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -62,12 +63,30 @@ pub(crate) struct Bounded<S> {
     evicted: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Nothing is read any more.
     refused: Option<Refused>,
+    /// Whole frames that were encoded elsewhere. Nothing else is written before they are.
+    shared: Bytes,
 }
 
 impl<S> Bounded<S> {
     /// The frames of a client at `from`.
     pub(crate) fn new(stream: S, limit: Limit, large: Arc<Crowd>, from: IpAddr) -> Self {
-        Self { stream, limit, large, from, frames: Frames::default(), evicted: None, refused: None }
+        Self {
+            stream,
+            limit,
+            large,
+            from,
+            frames: Frames::default(),
+            evicted: None,
+            refused: None,
+            shared: Bytes::new(),
+        }
+    }
+
+    /// Has frames written that are encoded already, before what is written from now on. Whatever was written before has to
+    /// be flushed, so that they come between two frames, and so have those of the last time.
+    pub(crate) fn put_shared(&mut self, frames: Bytes) {
+        debug_assert!(self.shared.is_empty(), "the last ones are still on their way");
+        self.shared = frames;
     }
 
     fn look_at(&mut self, bytes: &[u8]) -> Result<(), Refused> {
@@ -88,6 +107,19 @@ impl<S> Bounded<S> {
     fn refuse<T>(&mut self, refused: Refused) -> Poll<io::Result<T>> {
         self.refused = Some(refused);
         Poll::Ready(Err(io::Error::other(refused)))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Bounded<S> {
+    /// Writes the frames of [`Bounded::put_shared`] on.
+    pub(crate) fn poll_shared(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.shared.is_empty() {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.shared))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.shared.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -118,7 +150,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        ready!(this.poll_shared(cx))?;
+        Pin::new(&mut this.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

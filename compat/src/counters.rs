@@ -17,6 +17,8 @@ pub struct Counters {
     bff: Arc<DoorCounters>,
     archipelago: Arc<DoorCounters>,
     signed_login: Arc<DoorCounters>,
+    ws_room: Arc<DoorCounters>,
+    pub(crate) rooms: Arc<RoomCounters>,
     pub(crate) calls: Arc<Tally>,
 }
 
@@ -26,6 +28,17 @@ pub(crate) enum DoorName {
     Bff,
     Archipelago,
     SignedLogin,
+    WsRoom,
+}
+
+/// What is counted of packets between peers in WebSocket rooms.
+#[derive(Debug, Default)]
+pub(crate) struct RoomCounters {
+    pub(crate) replaced: Counter,
+    pub(crate) dropped: Counter,
+    pub(crate) untranslated: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) unread: Counter,
 }
 
 /// What one door counts.
@@ -72,10 +85,29 @@ pub struct KernelStatus {
     pub archipelago: DoorStatus,
     /// `/signed-login`, which has no sockets; its logins are the requests that held.
     pub signed_login: DoorStatus,
+    /// `/rooms/<name>` and `/ws-rooms/<name>`.
+    pub ws_room: DoorStatus,
+    /// Packets between peers there.
+    pub ws_room_packets: RoomPacketsStatus,
     /// Remote procedure calls.
     pub rpc_calls: u64,
     /// Calls, and questions for ports and modules, that were answered with an error.
     pub rpc_errors: u64,
+}
+
+/// What became of packets between peers that did not go their usual way through a WebSocket room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomPacketsStatus {
+    /// Updates for clients that were behind, which newer ones replaced.
+    pub replaced: u64,
+    /// Events and voice frames for clients that were behind for too long.
+    pub dropped: u64,
+    /// Packets that the other generation of clients has no words for: one for each that was sent, or was to be received.
+    pub untranslated: u64,
+    /// Packets of clients that the room did not take.
+    pub refused: u64,
+    /// Messages of clients in a room that could not be read, or are of no meaning there.
+    pub unread: u64,
 }
 
 /// What one door holds and has done.
@@ -104,6 +136,8 @@ impl Counters {
             bff: self.bff.status(),
             archipelago: self.archipelago.status(),
             signed_login: self.signed_login.status(),
+            ws_room: self.ws_room.status(),
+            ws_room_packets: self.rooms.status(),
             rpc_calls: self.calls.calls(),
             rpc_errors: self.calls.errors(),
         }
@@ -114,6 +148,19 @@ impl Counters {
             DoorName::Bff => &self.bff,
             DoorName::Archipelago => &self.archipelago,
             DoorName::SignedLogin => &self.signed_login,
+            DoorName::WsRoom => &self.ws_room,
+        }
+    }
+}
+
+impl RoomCounters {
+    fn status(&self) -> RoomPacketsStatus {
+        RoomPacketsStatus {
+            replaced: self.replaced.value(),
+            dropped: self.dropped.value(),
+            untranslated: self.untranslated.value(),
+            refused: self.refused.value(),
+            unread: self.unread.value(),
         }
     }
 }
@@ -219,6 +266,11 @@ mod tests {
             Ended::Replaced,
             Ended::Evicted,
             Ended::Ending,
+            Ended::TooSlow,
+            Ended::Reseated,
+            Ended::SessionOver,
+            Ended::NoRoom,
+            Ended::RoomFull,
         ] {
             counters.closed(&ended);
             assert!(page.contains(&format!("`{}`", ended.name())), "{ended}");

@@ -33,4 +33,15 @@ pub(crate) enum Ended {
     Evicted,
     #[error("the edge ends")]
     Ending,
+    /// It reads, but not as fast as its room speaks.
+    #[error("the client reads too slowly")]
+    TooSlow,
+    #[error("the session goes on over another connection")]
+    Reseated,
+    #[error("the session has ended, or is elsewhere")]
+    SessionOver,
+    #[error("no such room for this address")]
+    NoRoom,
+    #[error("the room is full")]
+    RoomFull,
 }

@@ -7,6 +7,7 @@
 //! - [`bff`]: the WebSocket on which kernels of 2022 and 2023 log in.
 //! - [`archipelago_ws`]: the one of explorers since then.
 //! - [`signed_login`]: where explorers ask for the connection string of a room that is everybody's.
+//! - [`ws_room`]: the rooms where kernels hear each other over WebSockets, in three generations.
 //! - [`rpc`]: the remote procedure calls that explorers speak, for any service.
 //!
 //! This crate is not for rules (they are `atoll-core`'s) and not for byte layouts (they are `atoll-proto`'s).
@@ -24,7 +25,8 @@ mod handshake;
 pub mod rpc;
 pub mod signed_login;
 mod socket;
+pub mod ws_room;
 
-pub use counters::{ByName, Counters, DoorStatus, KernelStatus};
+pub use counters::{ByName, Counters, DoorStatus, KernelStatus, RoomPacketsStatus};
 pub use doorway::{ClientAddress, Doorway, OriginRule};
 pub use fixed_adapter::{FixedAdapter, FixedAdapterError, FixedRoom};

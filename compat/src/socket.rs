@@ -3,12 +3,15 @@
 use crate::bounded::{Bounded, Limit, Refused};
 use crate::counters::{Counted, DoorCounters};
 use crate::ended::Ended;
+use atoll_proto::close::CloseCode;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
@@ -17,7 +20,7 @@ use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// Time between pings; a client that has answered none by the next one has gone. The originals' figure.
 const PING: Duration = Duration::from_secs(30);
@@ -43,7 +46,18 @@ pub(crate) struct Socket {
     _counted: Counted,
     ending: Ending,
     pings: Interval,
-    answered: bool,
+    /// Pings since the client was last heard of, and how many there may be.
+    unanswered: u8,
+    may_miss: u8,
+}
+
+/// What a socket sends on its own, beside what its door sends: whole frames, encoded already.
+pub(crate) trait Frames {
+    /// The next of them, as soon as there are any; [`Ended`] when there will be none.
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Ended>>;
+
+    /// An end that does not wait for those that are on their way.
+    fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<Ended>;
 }
 
 /// The end of the edge, waited for once for all messages.
@@ -73,12 +87,17 @@ impl Socket {
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (counted, ending) = (counters.socket(), Ending::new(ending));
-        Self { socket, limit, counters, _counted: counted, ending, pings, answered: true }
+        Self { socket, limit, counters, _counted: counted, ending, pings, unanswered: 0, may_miss: 0 }
     }
 
     /// Takes messages of at most so many bytes from now on; of [`SMALL`] ones at first.
     pub(crate) fn allow(&self, bytes: u64) {
         self.limit.set(bytes);
+    }
+
+    /// Lets a client miss one more ping: any message is as good as an answer, and it is gone after three.
+    pub(crate) fn allow_silence(&mut self) {
+        self.may_miss = 1;
     }
 
     /// The next message. Cancel-safe.
@@ -99,13 +118,71 @@ impl Socket {
                     return Ok(message);
                 }
                 Some(Ok(Message::Text(_))) => return Err(Ended::Text),
-                Some(Ok(Message::Pong(_))) => self.answered = true,
+                Some(Ok(Message::Pong(_))) => self.unanswered = 0,
                 Some(Ok(Message::Ping(_))) => {}
                 // Whole frames are read; only those who write them see others.
                 Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return Err(Ended::Left),
                 Some(Err(error)) => return Err(why(&error)),
             }
         }
+    }
+
+    /// The next message, while `frames` go out. Text messages are passed over. Cancel-safe.
+    pub(crate) async fn receive_sending(&mut self, frames: &impl Frames) -> Result<Bytes, Ended> {
+        poll_fn(|cx| {
+            if self.ending.told.poll_unpin(cx).is_ready() {
+                return Poll::Ready(Err(Ended::Ending));
+            }
+            if let Poll::Ready(cut) = frames.poll_cut(cx) {
+                return Poll::Ready(Err(cut));
+            }
+            loop {
+                if self.pings.poll_tick(cx).is_ready() {
+                    self.miss_ping()?;
+                    // A client for which this is not ready does not read, and will not be heard of.
+                    if self.socket.poll_ready_unpin(cx).is_ready() {
+                        self.socket.start_send_unpin(Message::Ping(Bytes::new())).map_err(|_| Ended::Left)?;
+                    }
+                }
+                self.send_on(frames, cx)?;
+                match ready!(self.socket.poll_next_unpin(cx)) {
+                    Some(Ok(Message::Binary(message))) => {
+                        self.unanswered = 0;
+                        self.counters.bytes_in.add(message.len() as u64);
+                        return Poll::Ready(Ok(message));
+                    }
+                    Some(Ok(Message::Text(_) | Message::Pong(_) | Message::Ping(_))) => self.unanswered = 0,
+                    Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return Poll::Ready(Err(Ended::Left)),
+                    Some(Err(error)) => return Poll::Ready(Err(why(&error))),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Sends as much as can be sent now.
+    fn send_on(&mut self, frames: &impl Frames, cx: &mut Context<'_>) -> Result<(), Ended> {
+        loop {
+            let sent = self.socket.get_mut().poll_shared(cx).map_err(|_| Ended::Left)?;
+            if sent.is_pending() || self.socket.poll_flush_unpin(cx).map_err(|_| Ended::Left)?.is_pending() {
+                return Ok(());
+            }
+            let Poll::Ready(next) = frames.poll_next(cx) else { return Ok(()) };
+            let next = next?;
+            self.counters.bytes_out.add(next.len() as u64);
+            self.socket.get_mut().put_shared(next);
+        }
+    }
+
+    /// Writes whole frames that are encoded already.
+    pub(crate) async fn send_frames(&mut self, frames: Bytes) -> Result<(), Ended> {
+        self.counters.bytes_out.add(frames.len() as u64);
+        in_time(async {
+            self.socket.flush().await?;
+            self.socket.get_mut().put_shared(frames);
+            Ok(poll_fn(|cx| self.socket.get_mut().poll_shared(cx)).await?)
+        })
+        .await
     }
 
     /// Writes a message, in several frames if it is a large one.
@@ -141,7 +218,7 @@ impl Socket {
         let mut reason = ended.to_string();
         let end = (0..=reason.len().min(MAX_REASON)).rev().find(|end| reason.is_char_boundary(*end));
         reason.truncate(end.unwrap_or(0));
-        let close = CloseFrame { code: CloseCode::from(ended.code()), reason: reason.into() };
+        let close = CloseFrame { code: ended.code().into(), reason: reason.into() };
         let _ = timeout(FAREWELL, async {
             self.socket.send(Message::Close(Some(close))).await?;
             // Closing with input unread would reset the connection, and the close could be lost.
@@ -151,10 +228,16 @@ impl Socket {
         .await;
     }
 
-    async fn ping(&mut self) -> Result<(), Ended> {
-        if !std::mem::take(&mut self.answered) {
+    fn miss_ping(&mut self) -> Result<(), Ended> {
+        if self.unanswered > self.may_miss {
             return Err(Ended::Silent);
         }
+        self.unanswered += 1;
+        Ok(())
+    }
+
+    async fn ping(&mut self) -> Result<(), Ended> {
+        self.miss_ping()?;
         in_time(self.socket.send(Message::Ping(Bytes::new()))).await
     }
 }
@@ -184,7 +267,7 @@ fn why(error: &Error) -> Ended {
 
 impl Ended {
     /// Every name that there is.
-    pub(crate) const NAMES: [&str; 12] = [
+    pub(crate) const NAMES: [&str; 17] = [
         "left",
         "silent",
         "clogged",
@@ -197,6 +280,11 @@ impl Ended {
         "replaced",
         "evicted",
         "ending",
+        "too_slow",
+        "reseated",
+        "session_over",
+        "no_room",
+        "room_full",
     ];
 
     /// How metrics call it.
@@ -214,20 +302,26 @@ impl Ended {
             Self::Replaced => "replaced",
             Self::Evicted => "evicted",
             Self::Ending => "ending",
+            Self::TooSlow => "too_slow",
+            Self::Reseated => "reseated",
+            Self::SessionOver => "session_over",
+            Self::NoRoom => "no_room",
+            Self::RoomFull => "room_full",
         }
     }
 
-    /// The code of the WebSocket protocol that comes closest.
+    /// The code of the WebSocket protocol that comes closest, or ours where none does.
     const fn code(&self) -> u16 {
         match self {
-            Self::Left | Self::Silent | Self::Clogged | Self::Replaced => 1000,
+            Self::Left | Self::Silent | Self::Clogged | Self::Replaced | Self::Reseated | Self::SessionOver => 1000,
+            Self::TooSlow => CloseCode::TooSlow.code() as u16,
             Self::Ending => 1001,
             Self::Broken(_) => 1002,
             Self::Text => 1003,
             Self::Violation(_) => 1007,
-            Self::LoginTimeout | Self::Refused => 1008,
+            Self::LoginTimeout | Self::Refused | Self::NoRoom => 1008,
             Self::TooLarge(_) => 1009,
-            Self::Evicted => 1013,
+            Self::Evicted | Self::RoomFull => 1013,
         }
     }
 }

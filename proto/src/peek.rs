@@ -4,7 +4,7 @@ use crate::archipelago::Position;
 use crate::lenient::{DecodeError, Reader};
 
 /// What a packet is: the last known case of an `rfc4.Packet`, or of the older `Data`, which uses the same numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PacketKind {
     /// Where the avatar is (rfc4).
     Position,

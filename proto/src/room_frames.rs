@@ -3,6 +3,7 @@
 //! A server does not mask its frames, so the same bytes are good for every peer. A [`Frames`] holds many of them, one
 //! behind the other, and gives each peer all but its own.
 
+use crate::PacketKind;
 use crate::datagram::Alias;
 use crate::framing::put_varint;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -16,51 +17,50 @@ pub const fn wire_alias(alias: Alias) -> u32 {
 #[derive(Debug, Clone, Default)]
 pub struct Frames {
     bytes: Bytes,
-    /// Where the frames of a member that stand together end.
-    runs: Vec<(Alias, usize)>,
-    count: usize,
+    frames: Vec<Frame>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    from: Alias,
+    update: Option<PacketKind>,
+    end: usize,
 }
 
 /// Writes [`Frames`].
 #[derive(Debug, Default)]
 pub struct FramesWriter {
     bytes: BytesMut,
-    runs: Vec<(Alias, usize)>,
-    count: usize,
+    frames: Vec<Frame>,
 }
 
 impl FramesWriter {
     /// A writer with place for so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: BytesMut::with_capacity(bytes), ..Self::default() }
+        Self { bytes: BytesMut::with_capacity(bytes), frames: Vec::new() }
     }
 
-    /// Adds a frame of `alias`, which `put` appends.
-    pub fn add(&mut self, alias: Alias, put: impl FnOnce(&mut BytesMut)) {
+    /// Adds a frame of `from`, which `put` appends. An `update` makes earlier ones of its sender and kind worthless.
+    pub fn add(&mut self, from: Alias, update: Option<PacketKind>, put: impl FnOnce(&mut BytesMut)) {
         put(&mut self.bytes);
-        let end = self.bytes.len();
-        self.count += 1;
-        match self.runs.last_mut() {
-            Some(last) if last.0 == alias => last.1 = end,
-            _ => self.runs.push((alias, end)),
-        }
+        self.frames.push(Frame { from, update, end: self.bytes.len() });
     }
 
     /// The frames so far.
     pub fn finish(self) -> Frames {
-        Frames { bytes: self.bytes.freeze(), runs: self.runs, count: self.count }
+        Frames { bytes: self.bytes.freeze(), frames: self.frames }
     }
 }
 
 impl Frames {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.count
+        self.frames.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.frames.is_empty()
     }
 
     /// Bytes of all of them.
@@ -70,20 +70,29 @@ impl Frames {
 
     /// Whether one is of `alias`.
     pub fn has(&self, alias: Alias) -> bool {
-        self.runs.iter().any(|(from, _)| *from == alias)
+        self.frames.iter().any(|frame| frame.from == alias)
+    }
+
+    /// Each frame by itself: whose it is, and of which kind if it is an update. They share memory with this.
+    pub fn each(&self) -> impl Iterator<Item = (Alias, Option<PacketKind>, Bytes)> {
+        let mut at = 0;
+        self.frames.iter().map(move |frame| {
+            let start = std::mem::replace(&mut at, frame.end);
+            (frame.from, frame.update, self.bytes.slice(start..frame.end))
+        })
     }
 
     /// All frames but those of `own`, in as few pieces as there can be. They share memory with this.
     pub fn without(&self, own: Option<Alias>) -> impl Iterator<Item = Bytes> {
-        let mut runs = self.runs.iter().peekable();
+        let mut frames = self.frames.iter().peekable();
         let mut at = 0;
         std::iter::from_fn(move || {
-            while let Some((_, end)) = runs.next_if(|(from, _)| Some(*from) == own) {
-                at = *end;
+            while let Some(frame) = frames.next_if(|frame| Some(frame.from) == own) {
+                at = frame.end;
             }
             let start = at;
-            while let Some((_, end)) = runs.next_if(|(from, _)| Some(*from) != own) {
-                at = *end;
+            while let Some(frame) = frames.next_if(|frame| Some(frame.from) != own) {
+                at = frame.end;
             }
             (at > start).then(|| self.bytes.slice(start..at))
         })
@@ -247,11 +256,13 @@ mod tests {
         fn everybody_has_all_but_its_own(from in prop::collection::vec(0..4u32, 0..20), own in 0..5u32) {
             let mut writer = FramesWriter::default();
             for (number, alias) in from.iter().enumerate() {
-                writer.add(Alias(*alias), |out| put_system_message(Alias(*alias), &[number as u8, 1], out));
+                writer.add(Alias(*alias), None, |out| put_system_message(Alias(*alias), &[number as u8, 1], out));
             }
             let frames = writer.finish();
             prop_assert_eq!(frames.len(), from.len());
             prop_assert_eq!(frames.has(Alias(own)), from.contains(&own));
+            let each: Vec<u32> = frames.each().map(|(alias, ..)| alias.0).collect();
+            prop_assert_eq!(&each, &from);
             let all = frames.without(None).collect::<Vec<_>>();
             prop_assert_eq!(all.len(), usize::from(!from.is_empty()), "in one piece");
             let numbers = |pieces: Vec<Bytes>| -> Vec<usize> {

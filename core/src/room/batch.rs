@@ -4,6 +4,7 @@ use super::payload::{Older, Payload, for_older};
 use super::{Sender, WEBTRANSPORT_PREFIX};
 use atoll_proto::datagram::{Alias, Entry, Kind, Sequence, Tag, encode_chunks};
 use atoll_proto::room_frames::{Frames, FramesWriter, put_identity_message, put_peer_update, put_system_message};
+use atoll_proto::{PacketKind, peek};
 use bytes::Bytes;
 use std::sync::OnceLock;
 
@@ -36,6 +37,7 @@ struct OlderEntry {
     at: usize,
     is_translated: bool,
     alias: Alias,
+    kind: Kind,
     data: Bytes,
 }
 
@@ -63,7 +65,7 @@ impl Batch {
     pub(super) fn push(&mut self, alias: Alias, kind: Kind, sequence: Sequence, payload: Payload) {
         let is_translated = payload.rfc4().is_some();
         if let Some(Older { data, .. }) = payload.older() {
-            self.older.push(OlderEntry { at: self.entries.len(), is_translated, alias, data: data.clone() });
+            self.older.push(OlderEntry { at: self.entries.len(), is_translated, alias, kind, data: data.clone() });
         }
         if let Some(payload) = payload.rfc4().cloned() {
             self.entries.push(Entry { alias, kind, sequence, payload });
@@ -99,8 +101,8 @@ impl Batch {
     pub fn rfc5(&self) -> &Frames {
         self.rfc5.get_or_init(|| {
             let mut writer = FramesWriter::with_capacity(size(&self.entries));
-            for Entry { alias, payload, .. } in &self.entries {
-                writer.add(*alias, |out| put_peer_update(*alias, payload, true, out));
+            for Entry { alias, kind, payload, .. } in &self.entries {
+                writer.add(*alias, update(*kind, payload), |out| put_peer_update(*alias, payload, true, out));
             }
             writer.finish()
         })
@@ -114,25 +116,32 @@ impl Batch {
             let mut untranslated = 0;
             let mut writer = FramesWriter::with_capacity(size(&self.entries));
             let mut older = self.older.iter().peekable();
-            let mut put = |alias: Alias, data: &[u8]| writer.add(alias, |out| put_system_message(alias, data, out));
-            for (at, Entry { alias, payload, .. }) in self.entries.iter().enumerate() {
+            let mut put = |alias: Alias, kind: Kind, data: &[u8]| {
+                writer.add(alias, update(kind, data), |out| put_system_message(alias, data, out));
+            };
+            for (at, Entry { alias, kind, payload, .. }) in self.entries.iter().enumerate() {
                 let mut is_original = false;
                 while let Some(said) = older.next_if(|older| older.at <= at) {
-                    put(said.alias, &said.data);
+                    put(said.alias, said.kind, &said.data);
                     is_original |= said.is_translated;
                 }
                 if is_original {
                     continue;
                 }
                 match for_older(payload, *alias, unix_ms) {
-                    Some(data) => put(*alias, &data),
+                    Some(data) => put(*alias, *kind, &data),
                     None => untranslated += 1,
                 }
             }
-            older.for_each(|said| put(said.alias, &said.data));
+            older.for_each(|said| put(said.alias, said.kind, &said.data));
             FirstFrames { frames: writer.finish(), untranslated }
         })
     }
+}
+
+/// What an entry replaces, if it is an update.
+fn update(kind: Kind, packet: &[u8]) -> Option<PacketKind> {
+    (kind == Kind::Update).then(|| peek(packet).kind)
 }
 
 fn size(entries: &[Entry]) -> usize {

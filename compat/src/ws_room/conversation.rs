@@ -1,0 +1,145 @@
+//! One client: into its room, and what it says and hears there.
+
+use super::link::{KICKED, RoomLink, kicked};
+use super::login::{log_in, send_away};
+use super::outgoing::Outgoing;
+use super::{Generation, Seats, incoming};
+use crate::counters::RoomCounters;
+use crate::doorway::Arrival;
+use crate::ended::Ended;
+use crate::socket::Socket;
+use atoll_core::region::{Grant, JoinFailed, Over, Seat};
+use atoll_core::room::{MAX_ORDERED_PAYLOAD, Sender};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Largest message of RFC-5, in bytes: that of the originals.
+const RFC5: u64 = 16 * 1024;
+
+/// Largest message of the first generation: the largest packet, and what is around it. The originals had no limit.
+const FIRST: u64 = MAX_ORDERED_PAYLOAD as u64 + 256;
+
+/// How long the last words may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a client is told when its room is full: the originals' words, which users know.
+const FULL: &str = "This world is full. Try again later.";
+
+/// Serves a client of RFC-5; one without a grant has to sign a challenge.
+pub(super) async fn serve_rfc5(mut socket: Socket, arrival: Arrival, seats: Seats, room: String, grant: Option<Grant>) {
+    let ended = match rfc5(&mut socket, arrival, &seats, &room, grant).await {
+        Ok(never) => match never {},
+        Err(ended) => ended,
+    };
+    tracing::debug!(room, "a connection to a room ended: {ended}");
+    socket.close(&ended).await;
+}
+
+/// Serves a client of the first generation. One without a grant is closed.
+pub(super) async fn serve_first(mut socket: Socket, arrival: Arrival, seats: Seats, grant: Option<Grant>) {
+    let ended = match grant {
+        Some(grant) => match converse(&mut socket, arrival, &seats, grant, Generation::First).await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        },
+        None => Ended::Refused,
+    };
+    tracing::debug!("a connection to a room ended: {ended}");
+    socket.close(&ended).await;
+}
+
+async fn rfc5(
+    socket: &mut Socket,
+    arrival: Arrival,
+    seats: &Seats,
+    room: &str,
+    grant: Option<Grant>,
+) -> Result<Infallible, Ended> {
+    let grant = match grant {
+        Some(grant) => grant,
+        None => tokio::select! {
+            grant = log_in(socket, &arrival, seats, room) => grant?,
+            () = arrival.waiting.evicted() => return Err(Ended::Evicted),
+        },
+    };
+    match converse(socket, arrival, seats, grant, Generation::Rfc5).await {
+        Err(Ended::RoomFull) => {
+            send_away(socket, FULL).await?;
+            Err(Ended::RoomFull)
+        }
+        other => other,
+    }
+}
+
+async fn converse(
+    socket: &mut Socket,
+    arrival: Arrival,
+    seats: &Seats,
+    grant: Grant,
+    generation: Generation,
+) -> Result<Infallible, Ended> {
+    let spot = seats.crowd.enter(arrival.from).ok_or(Ended::Evicted)?;
+    let counters = Arc::clone(&arrival.doorway.counters().rooms);
+    let outgoing = Arc::new(Outgoing::new(Arc::clone(&seats.waiting), Arc::clone(&counters)));
+    let link = RoomLink::new(generation, Arc::clone(&outgoing), Arc::clone(&counters));
+    let Sender::Peer(address) = *grant.sender() else { return Err(Ended::NoRoom) };
+    let room = grant.room().clone();
+    let seat = arrival.doorway.region.join(grant, Box::new(link)).await.map_err(|failed| match failed {
+        JoinFailed::Stale => Ended::SessionOver,
+        JoinFailed::Full => Ended::RoomFull,
+        JoinFailed::Ending => Ended::Ending,
+    })?;
+    let _occupied = seats.occupancy.enter(room, address);
+    arrival.counters.logins.add(1);
+    // From here on the seat counts, and not the wait for it.
+    drop(arrival);
+    socket.allow(match generation {
+        Generation::First => FIRST,
+        Generation::Rfc5 => RFC5,
+    });
+    socket.allow_silence();
+    tokio::select! {
+        biased;
+        () = spot.evicted() => Err(Ended::Evicted),
+        ended = attend(socket, seat, generation, &outgoing, &counters) => ended,
+    }
+}
+
+async fn attend(
+    socket: &mut Socket,
+    seat: Seat,
+    generation: Generation,
+    outgoing: &Outgoing,
+    counters: &RoomCounters,
+) -> Result<Infallible, Ended> {
+    let mut over = pin!(seat.over());
+    loop {
+        let message = tokio::select! {
+            biased;
+            over = &mut over => {
+                if over == Over::Kicked && generation == Generation::Rfc5 {
+                    outgoing.push(kicked(KICKED));
+                }
+                drop(seat);
+                let ended = if over == Over::Kicked { Ended::Replaced } else { Ended::SessionOver };
+                outgoing.end(ended.clone());
+                return timeout(FAREWELL, drain(socket, outgoing)).await.unwrap_or(Err(ended));
+            }
+            message = socket.receive_sending(outgoing) => message?,
+        };
+        match incoming::read(generation, &message) {
+            Some(said) => incoming::say(&seat, said, counters).await?,
+            None => counters.unread.add(1),
+        }
+    }
+}
+
+/// Sends what is left to be said, whatever the client still says.
+async fn drain(socket: &mut Socket, outgoing: &Outgoing) -> Result<Infallible, Ended> {
+    loop {
+        socket.receive_sending(outgoing).await?;
+    }
+}

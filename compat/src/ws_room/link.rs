@@ -1,0 +1,171 @@
+//! How a room reaches a client of this door.
+
+use super::Generation;
+use super::outgoing::{Batched, Outgoing};
+use crate::counters::RoomCounters;
+use crate::ended::Ended;
+use atoll_core::room::{Batch, CloseReason, Frame, Link, MemberList, Ordered, Pressure, Sender};
+use atoll_proto::datagram::{Alias, Tag};
+use atoll_proto::rfc5::ws_packet::Message;
+use atoll_proto::rfc5::ws_welcome::PeerIdentitiesEntry;
+use atoll_proto::rfc5::{WsKicked, WsPacket, WsPeerJoin, WsPeerLeave, WsWelcome};
+use atoll_proto::room_frames::{Frames, put_identity_message, put_message, wire_alias};
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What a client is told that has to go for another session of its address.
+pub(super) const KICKED: &str = "This address has connected from somewhere else.";
+
+/// The link of one seat.
+pub(super) struct RoomLink {
+    generation: Generation,
+    own: Option<Alias>,
+    outgoing: Arc<Outgoing>,
+    counters: Arc<RoomCounters>,
+}
+
+impl RoomLink {
+    pub(super) fn new(generation: Generation, outgoing: Arc<Outgoing>, counters: Arc<RoomCounters>) -> Self {
+        Self { generation, own: None, outgoing, counters }
+    }
+
+    fn members(&mut self, list: &MemberList) -> bool {
+        let mut out = BytesMut::new();
+        match (list, self.generation) {
+            (MemberList::Snapshot { own, members }, generation) => {
+                self.own = *own;
+                let others = members.iter().filter(|(alias, _)| Some(*alias) != *own);
+                match generation {
+                    Generation::Rfc5 => put_message(&packet(welcome(*own, others)), &mut out),
+                    Generation::First => others.for_each(|(alias, sender)| introduce(*alias, sender, &mut out)),
+                }
+            }
+            (MemberList::Change { joined, left }, generation) => {
+                self.outgoing.forget(left);
+                let others = joined.iter().filter(|(alias, _)| Some(*alias) != self.own);
+                match generation {
+                    Generation::Rfc5 => {
+                        for (alias, sender) in others {
+                            let join = WsPeerJoin { alias: wire_alias(*alias), address: sender.to_string() };
+                            put_message(&packet(Message::PeerJoinMessage(join)), &mut out);
+                        }
+                        for alias in left.iter() {
+                            let leave = WsPeerLeave { alias: wire_alias(*alias) };
+                            put_message(&packet(Message::PeerLeaveMessage(leave)), &mut out);
+                        }
+                    }
+                    Generation::First => others.for_each(|(alias, sender)| introduce(*alias, sender, &mut out)),
+                }
+            }
+        }
+        out.is_empty() || self.outgoing.push(out.freeze())
+    }
+
+    fn batch(&self, batch: Arc<Batch>) {
+        match self.generation {
+            Generation::Rfc5 => self.outgoing.push_batch(Box::new(Later(batch)), self.own),
+            Generation::First => {
+                self.counters.untranslated.add(batch.first(unix_ms).untranslated);
+                self.outgoing.push_batch(Box::new(First(batch)), self.own);
+            }
+        }
+    }
+
+    fn ordered(&self, ordered: &Ordered) -> bool {
+        let frame = match self.generation {
+            Generation::Rfc5 => ordered.rfc5(),
+            Generation::First => ordered.first(unix_ms),
+        };
+        match frame.cloned() {
+            Some(frame) => self.outgoing.push(frame),
+            None => {
+                // Those of the older generation are counted where they come from.
+                if self.generation == Generation::First {
+                    self.counters.untranslated.add(1);
+                }
+                true
+            }
+        }
+    }
+
+    fn closed(&self, reason: CloseReason) {
+        match reason {
+            CloseReason::Reseated => self.outgoing.end(Ended::Reseated),
+            CloseReason::Kicked => {
+                if self.generation == Generation::Rfc5 {
+                    self.outgoing.push(kicked(KICKED));
+                }
+                self.outgoing.end(Ended::Replaced);
+            }
+        }
+    }
+}
+
+impl Link for RoomLink {
+    fn push(&mut self, _: Tag, frame: Frame) -> Pressure {
+        let goes_on = match frame {
+            Frame::Members(list) => self.members(&list),
+            Frame::Batch(batch) | Frame::Voice(batch) => {
+                self.batch(batch);
+                true
+            }
+            Frame::Ordered(ordered) => self.ordered(&ordered),
+            Frame::Refused { .. } => {
+                self.counters.refused.add(1);
+                true
+            }
+            Frame::Closed(reason) => {
+                self.closed(reason);
+                false
+            }
+        };
+        if goes_on { Pressure::Flowing } else { Pressure::Gone }
+    }
+}
+
+/// A frame that tells a client to go, and why.
+pub(super) fn kicked(reason: &str) -> Bytes {
+    let mut out = BytesMut::new();
+    put_message(&packet(Message::PeerKicked(WsKicked { reason: reason.to_owned() })), &mut out);
+    out.freeze()
+}
+
+pub(super) fn packet(message: Message) -> WsPacket {
+    WsPacket { message: Some(message) }
+}
+
+fn welcome<'a>(own: Option<Alias>, others: impl Iterator<Item = &'a (Alias, Sender)>) -> Message {
+    let identity =
+        |(alias, sender): &(Alias, Sender)| PeerIdentitiesEntry { key: wire_alias(*alias), value: sender.to_string() };
+    Message::WelcomeMessage(WsWelcome {
+        alias: own.map_or(0, wire_alias),
+        peer_identities: others.map(identity).collect(),
+    })
+}
+
+/// Clients of the first generation learn who an alias is by a message of theirs, and drop what came before it. This one says
+/// nothing but that.
+fn introduce(alias: Alias, sender: &Sender, out: &mut BytesMut) {
+    put_identity_message(alias, &sender.to_string(), &[], out);
+}
+
+struct Later(Arc<Batch>);
+
+impl Batched for Later {
+    fn frames(&self) -> &Frames {
+        self.0.rfc5()
+    }
+}
+
+struct First(Arc<Batch>);
+
+impl Batched for First {
+    fn frames(&self) -> &Frames {
+        &self.0.first(unix_ms).frames
+    }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
