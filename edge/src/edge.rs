@@ -1,21 +1,23 @@
 //! One edge: a region and its doors.
 
 use crate::certificate::{Shown, look_after};
-use crate::config::{AllowedOrigins, EthereumNetwork, Kernels, Network, Public};
+use crate::config::{AllowedOrigins, EthereumNetwork, Kernels, Network, Public, Rooms};
 use crate::host::SystemHost;
-use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
+use crate::http::{About, Addresses, COMMIT_HASH, HttpDoor, HttpError, HttpOptions, HttpSocket};
 use crate::native::{self, Door};
 use crate::outbound::{Catalyst, CatalystUrls, Ethereum, Scenes, ServiceUrl};
 use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
 use crate::ws;
 use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, Source, stored_secret};
-use atoll_compat::{Doorway, FixedAdapter, FixedRoom, archipelago_ws, bff, signed_login};
+use atoll_compat::{Doorway, FixedAdapter, FixedRoom, archipelago_ws, bff, signed_login, ws_room};
 use atoll_core::Host;
 use atoll_core::archipelago::service::ServiceSettings;
+use atoll_core::auth::RoomKeys;
 use atoll_core::auth::{ContractWallets, ServerName};
 use atoll_core::bus::LocalBus;
-use atoll_core::region::{ConnectionStrings, NativeOnly, Region, Settings};
+use atoll_core::region::{ByCapabilities, ConnectionStrings, Region, Settings};
 use axum::Router;
+use axum::http::HeaderMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,6 +76,8 @@ pub struct Options {
     pub catalyst: CatalystUrls,
     /// The one room of all kernels; they go by islands when `None`.
     pub fixed_adapter: Option<FixedAdapter>,
+    /// Rooms and the way there.
+    pub rooms: Rooms,
     /// Whether the public lists name peers.
     pub public_peers: bool,
     /// What existing kernels are taken to have.
@@ -135,8 +139,10 @@ impl Edge {
         warnings.extend(buffers.warning());
         let keys = stored_secret(&options.state_dir, "quic.keys")?;
 
+        let room_keys = options.rooms.keys(|| stored_secret(&options.state_dir, "ws_room.secret"))?;
         let host: Arc<dyn Host> = Arc::new(SystemHost::new());
-        let region = Region::start(settings(&options), host, Arc::new(LocalBus::default()));
+        let strings = connection_strings(&options, &addresses, &room_keys, &host);
+        let region = Region::start(settings(&options, strings, room_keys), host, Arc::new(LocalBus::default()));
         let identity = Identity { certificate: certificate.resolver(), keys, gso: options.quic_gso };
         let door = Door::new(region.clone(), native_settings(&options));
         let quic = QuicDoor::open(quic_socket, identity, door.clone())?;
@@ -224,7 +230,9 @@ impl Drop for Keeping {
 
 /// What existing kernels speak, on the HTTP port.
 fn compat(doorway: Doorway, kernels: Kernels) -> Router {
-    bff::routes(doorway.clone(), kernels.bff).merge(archipelago_ws::routes(doorway, kernels.archipelago))
+    bff::routes(doorway.clone(), kernels.bff)
+        .merge(archipelago_ws::routes(doorway.clone(), kernels.archipelago))
+        .merge(ws_room::routes(doorway, room_settings()))
 }
 
 fn certificate_warnings(options: &Options, origin: Option<Origin>, certificate: &Certificate) -> Vec<String> {
@@ -250,7 +258,11 @@ fn native_settings(options: &Options) -> native::Settings {
     }
 }
 
-fn settings(options: &Options) -> Settings {
+fn room_settings() -> ws_room::Settings {
+    ws_room::Settings { version: env!("CARGO_PKG_VERSION"), commit_hash: COMMIT_HASH.unwrap_or("unknown") }
+}
+
+fn settings(options: &Options, connection_strings: Arc<dyn ConnectionStrings>, room_keys: RoomKeys) -> Settings {
     let cores = available_parallelism().map_or(1, usize::from);
     Settings {
         server_name: options.server_name.clone(),
@@ -261,7 +273,9 @@ fn settings(options: &Options) -> Settings {
         heartbeat_interval: Duration::from_secs(1),
         archipelago: Some(options.archipelago.clone()),
         tick: options.room_tick,
-        connection_strings: connection_strings(options),
+        connection_strings,
+        rooms: options.rooms.named.clone(),
+        room_keys: Some(room_keys),
         contract_wallets: options
             .ethereum
             .clone()
@@ -269,8 +283,18 @@ fn settings(options: &Options) -> Settings {
     }
 }
 
-fn connection_strings(options: &Options) -> Arc<dyn ConnectionStrings> {
-    let by_island = Arc::new(NativeOnly);
+fn connection_strings(
+    options: &Options,
+    addresses: &Addresses,
+    keys: &RoomKeys,
+    host: &Arc<dyn Host>,
+) -> Arc<dyn ConnectionStrings> {
+    let by_island = Arc::new(ByCapabilities {
+        default: options.rooms.transport,
+        ws_url: addresses.websocket_origin(&HeaderMap::new()),
+        keys: keys.clone(),
+        host: Arc::clone(host),
+    });
     match options.fixed_adapter {
         Some(_) => Arc::new(FixedRoom(by_island)),
         None => by_island,

@@ -35,7 +35,8 @@ for (const [name, kernel] of Object.entries(GENERATIONS)) {
     assert.deepEqual(one.welcome.availableModules, ["CommsService", "TopicsService"]);
     const changed = await island(t, one, 1000, 2000);
     assert.notEqual(changed.islandId, "");
-    assert.equal(changed.connStr, "offline:offline");
+    const room = kernel.subprotocol === "comms" ? "ws-rooms" : "rooms";
+    assert.match(changed.connStr, new RegExp(`^ws-room:ws://[^/]+/${room}/${changed.islandId}\\?access_token=`));
     assert.deepEqual(Object.keys(changed.peers), [one.address]);
     // Over the BFF positions are doubles: kernels of 2023, whose own codec has floats, do not read them.
     const seen = kernel === KERNEL_2023 ? { x: 0, y: 0, z: 0 } : { x: 1000, y: 1.5, z: 2000 };
@@ -100,7 +101,7 @@ test("CommsDirectorService takes heartbeats and tells of adapters", async (t) =>
   await one.director.sendHeartbeat({ position: { x: 500, y: 0, z: -500 } });
   const { value } = await within(command, "no command");
   assert.equal(value.command.$case, "setCommsAdapter");
-  assert.equal(value.command.setCommsAdapter.connectionString, "offline:offline");
+  assert.match(value.command.setCommsAdapter.connectionString, /^ws-room:ws:/);
 });
 
 test("a second login is told to the first, whose socket is closed after ten seconds", async (t) => {

@@ -9,6 +9,7 @@ mod edge;
 mod hearing;
 pub mod kernel;
 pub mod proxy;
+pub mod room;
 pub mod websocket;
 
 pub use ask::{Answer, Asked, Upstream, ask, ask_from};

@@ -230,7 +230,7 @@ async fn island_change(edge: &Edge, subprotocol: &str) -> (Position, archipelago
     let doubles = archipelago_2022::IslandChangedMessage::decode(&element.payload[..]).ok();
     let island = floats.as_ref().map(|island| island.conn_str.clone());
     let strings = island.or_else(|| doubles.as_ref().map(|island| island.conn_str.clone()));
-    assert_eq!(strings.as_deref(), Some("offline:offline"));
+    assert!(strings.is_some_and(|string| string.starts_with("ws-room:ws://127.0.0.1:")));
     let of = |peers: usize| assert_eq!(peers, 1);
     floats.iter().for_each(|island| of(island.peers.len()));
     doubles.iter().for_each(|island| of(island.peers.len()));

@@ -117,7 +117,12 @@ impl Registry {
     ) {
         let mut sessions = self.lock();
         let Some(entry) = sessions.by_address.get_mut(&address) else { return };
-        let generation = entry.island.as_ref().map_or(0, |(_, generation)| generation + 1);
+        let generation = match &entry.island {
+            // Told once more.
+            Some((former, generation)) if *former == room => *generation,
+            Some((_, generation)) => generation + 1,
+            None => 0,
+        };
         entry.island = Some((room, generation));
         entry.moves.send_replace(generation);
         let Some(event) = event(entry.id, entry.capabilities) else { return };

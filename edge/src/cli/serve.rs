@@ -67,6 +67,7 @@ impl ServeOptions {
             max_room_members: limits.max_room_members,
             pre_auth: limits.pre_auth,
             pre_auth_per_ip: limits.pre_auth_per_ip,
+            rooms: config.rooms,
             public_peers: config.public_peers,
             http_rate: limits.http_rate,
             http_burst: limits.http_burst,

@@ -1,6 +1,6 @@
 //! The one list of keys.
 
-use super::{AllowedOrigins, Key};
+use super::{AllowedOrigins, Key, rooms};
 use std::net::SocketAddr;
 
 /// Every key, in the order of the sample: those without a section first, then section by section.
@@ -168,6 +168,10 @@ pub const KEYS: &[Key] = &[
         written: |config| config.room_tick.map(|tick| format!("{:?}", tick.as_secs_f64())),
         set: |config, value| value.seconds(0.0..=1.0).map(|tick| config.room_tick = Some(tick)),
     },
+    rooms::RULES,
+    rooms::TRANSPORT_DEFAULT,
+    rooms::WS_ROOM_SECRET,
+    rooms::WS_ROOM_FORMER_SECRET,
     Key {
         name: "kernels.bff_p2p",
         flag: None,
@@ -383,12 +387,12 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// A basic string of TOML: Rust writes one in the same way as long as nothing in it is unprintable, as in no default.
-fn quoted(text: impl std::fmt::Display) -> String {
+pub(super) fn quoted(text: impl std::fmt::Display) -> String {
     format!("{:?}", text.to_string())
 }
 
 /// An array of basic strings, unless it is empty.
-fn list<T: std::fmt::Display>(items: &[T]) -> Option<String> {
+pub(super) fn list<T: std::fmt::Display>(items: &[T]) -> Option<String> {
     let items: Vec<_> = items.iter().map(quoted).collect();
     (!items.is_empty()).then(|| format!("[{}]", items.join(", ")))
 }

@@ -19,6 +19,7 @@ mod networks;
 mod origins;
 mod problem;
 mod public;
+mod rooms;
 mod sample;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use networks::{Network, NetworkError};
 pub use origins::{AllowedOrigins, WebOrigin, WebOriginError};
 pub use problem::{ConfigError, Origin, Problem};
 pub use public::{HttpUrl, Public, PublicUrlError, QuicUrl};
+pub use rooms::{RoomSecret, RoomSecretError, Rooms};
 pub use sample::sample;
 pub use value::Value;
 
@@ -75,6 +77,8 @@ pub struct Config {
     pub resume_window: Duration,
     /// `room.tick`: time between two batches of a room, zero for none; by its members when `None`.
     pub room_tick: Option<Duration>,
+    /// `rooms.*`, `transport.*`, `ws_room.*`: rooms and the way there.
+    pub rooms: Rooms,
     /// `public_peers`: whether the public lists name peers.
     pub public_peers: bool,
     /// `comms.fixed_adapter`: the one room of all kernels; they go by islands when `None`.
@@ -230,6 +234,7 @@ impl Default for Config {
             public: Public::default(),
             resume_window: Duration::from_secs(60),
             room_tick: None,
+            rooms: Rooms::default(),
             public_peers: true,
             fixed_adapter: None,
             catalyst: CatalystUrls::default(),

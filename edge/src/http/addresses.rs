@@ -37,8 +37,9 @@ impl Addresses {
         format!("{}{WEBSOCKET_PATH}", self.websocket_origin(headers))
     }
 
-    /// Scheme, host and port of the doors that are WebSockets.
-    pub(super) fn websocket_origin(&self, headers: &HeaderMap) -> String {
+    /// Scheme, host and port of the doors that are WebSockets. Without headers and without a public URL or address it is one
+    /// that can be dialled from this machine.
+    pub(crate) fn websocket_origin(&self, headers: &HeaderMap) -> String {
         match &self.public.http_url {
             Some(url) => url.websocket(),
             None => format!("ws://{}", self.reachable(self.http, headers)),

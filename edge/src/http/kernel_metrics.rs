@@ -6,7 +6,12 @@ use atoll_core::region::TopicsStatus;
 
 /// Writes their metrics. Of reasons that have not come up there is none.
 pub(super) fn write(page: &mut Page, kernels: &KernelStatus, topics: &TopicsStatus) {
-    let doors = [("bff", &kernels.bff), ("archipelago", &kernels.archipelago), ("signed_login", &kernels.signed_login)];
+    let doors = [
+        ("bff", &kernels.bff),
+        ("archipelago", &kernels.archipelago),
+        ("signed_login", &kernels.signed_login),
+        ("ws_room", &kernels.ws_room),
+    ];
     let each = |page: &mut Page, name: &str, value: fn(&DoorStatus) -> u64| {
         for (door, status) in doors {
             page.line(format_args!("{name}{{door=\"{door}\"}} {}", value(status)));
@@ -34,6 +39,16 @@ pub(super) fn write(page: &mut Page, kernels: &KernelStatus, topics: &TopicsStat
             page.line(format_args!("atoll_kernel_closed_total{{door=\"{door}\",reason=\"{reason}\"}} {count}"));
         }
     }
+    let rooms = &kernels.ws_room_packets;
+    page.total("atoll_ws_room_replaced_total", "Updates for slow clients that newer ones replaced.", rooms.replaced);
+    page.total("atoll_ws_room_dropped_total", "Events and voice that slow clients missed.", rooms.dropped);
+    page.total(
+        "atoll_ws_room_untranslated_total",
+        "Packets without words in the other generation.",
+        rooms.untranslated,
+    );
+    page.total("atoll_ws_room_refused_total", "Packets of clients that their room did not take.", rooms.refused);
+    page.total("atoll_ws_room_unread_total", "Messages of clients that say nothing to a room.", rooms.unread);
     page.total("atoll_rpc_calls_total", "Remote procedure calls of kernels.", kernels.rpc_calls);
     page.total("atoll_rpc_errors_total", "Answers to them that told of an error.", kernels.rpc_errors);
     page.value("atoll_topic_subscriptions", "Subscriptions to topics.", topics.subscriptions);

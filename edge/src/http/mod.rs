@@ -37,11 +37,13 @@ mod upgrades;
 pub use about::About;
 pub use addresses::Addresses;
 pub(crate) use addresses::diallable;
+pub(crate) use status::COMMIT_HASH;
 
 use crate::certificate::Shown;
 use crate::config::Network;
 use crate::native::Door;
 use crate::outbound::{Catalyst, Scenes};
+use atoll_compat::ws_room::SEATS_PER_SESSION;
 use atoll_core::region::Region;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -52,7 +54,7 @@ use axum::{Json, Router};
 use counters::Counters;
 use rates::{CHEAP, DEAR, Rates};
 use serve::{Crowds, Serving};
-use status::{COMMIT_HASH, EdgeStatus};
+use status::EdgeStatus;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -158,7 +160,9 @@ impl HttpDoor {
         let HttpOptions { about, region, native, kernels, certificate, trusted_proxies, doors, dear, .. } = options;
         let HttpSocket { listener, address } = socket;
         let counters = Arc::new(Counters::default());
-        let inside = region.settings().max_sessions + native.settings().pre_auth;
+        // A kernel has a socket for its session and another for its room, or two.
+        let sockets = region.settings().max_sessions * (1 + SEATS_PER_SESSION);
+        let inside = sockets + native.settings().pre_auth;
         let upgrades = Upgrades::new(inside + SPARE_UPGRADES, Arc::clone(&counters));
         let crowds = Crowds::default();
         let tls = TlsAcceptor::from(Arc::new(tls_config(&certificate)?));

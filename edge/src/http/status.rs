@@ -8,7 +8,7 @@ use atoll_core::region::Status;
 use serde::Serialize;
 
 /// The commit it was built from, if the build was told by the variable `COMMIT_HASH`.
-pub(super) const COMMIT_HASH: Option<&str> = match option_env!("COMMIT_HASH") {
+pub(crate) const COMMIT_HASH: Option<&str> = match option_env!("COMMIT_HASH") {
     Some(hash) if !hash.is_empty() => Some(hash),
     _ => None,
 };
