@@ -20,23 +20,26 @@ pub enum Over {
     LeftBehind,
 }
 
-/// What a session does that ends its seats.
+/// What ends a session's seat.
 #[derive(Debug, Clone)]
 pub(super) struct Life {
-    /// Counts its moves from island to island. Ends with it.
+    /// Counts the session's moves from island to island. Ends with it.
     moves: watch::Receiver<u64>,
+    /// How many there were when the seat was taken, if it is in the session's island.
+    taken_at: Option<u64>,
     kicked: Arc<AtomicBool>,
 }
 
 impl Life {
-    pub(super) fn new(moves: watch::Receiver<u64>, kicked: Arc<AtomicBool>) -> Self {
-        Self { moves, kicked }
+    pub(super) fn new(moves: &watch::Sender<u64>, in_island: bool, kicked: Arc<AtomicBool>) -> Self {
+        let taken_at = in_island.then(|| *moves.borrow());
+        Self { moves: moves.subscribe(), taken_at, kicked }
     }
 
-    /// Waits until a seat is over that was taken after the move of this number, if it is an island's.
-    pub(super) async fn over(mut self, generation: Option<u64>) -> Over {
+    /// Waits until the seat is over.
+    pub(super) async fn over(mut self) -> Over {
         loop {
-            let has_left = generation.is_some_and(|generation| *self.moves.borrow_and_update() != generation);
+            let has_left = self.taken_at.is_some_and(|taken_at| *self.moves.borrow_and_update() != taken_at);
             let has_ended = match has_left {
                 true => match timeout(LEFT_BEHIND, ended(&mut self.moves)).await {
                     Ok(()) => true,

@@ -215,17 +215,15 @@ impl Region {
     /// [`JoinFailed::Stale`] when the session has been put elsewhere since, [`JoinFailed::Full`], [`JoinFailed::Ending`].
     pub async fn join(&self, grant: Grant, link: Box<dyn Link>) -> Result<Seat, JoinFailed> {
         let Sender::Peer(address) = grant.sender else { return Err(JoinFailed::Stale) };
-        let mut life = None;
-        if let Some(session) = grant.session {
-            let generation = self.inner.registry.island(address, session).map(|(_, generation)| generation);
-            if grant.generation.is_some() && generation != grant.generation {
-                return Err(JoinFailed::Stale);
+        let life = match grant.session {
+            Some(session) => {
+                let life = self.inner.registry.life(address, session, grant.generation);
+                Some(life.ok_or(JoinFailed::Stale)?)
             }
-            life = Some(self.inner.registry.life(address, session).ok_or(JoinFailed::Stale)?);
-        }
-        let generation = grant.generation;
+            None => None,
+        };
         let seat = self.shard_of(&grant.room).join(grant, link).await?;
-        Ok(seat.living(life, generation))
+        Ok(seat.living(life))
     }
 
     /// Opens a link that stands for many members, such as a mesh or another edge. It hears all of the room.

@@ -33,7 +33,7 @@ struct Entry {
     kicked: Arc<AtomicBool>,
     spot: Arc<Spot>,
     island: Option<(RoomId, u64)>,
-    /// Counts the moves, for those who have its seats.
+    /// Counts the moves from one island to another, for those who have its seats.
     moves: watch::Sender<u64>,
 }
 
@@ -100,11 +100,14 @@ impl Registry {
         self.lock().by_address.get(&address).map(|entry| entry.id)
     }
 
-    /// What ends the seats of a session; `None` when it has ended.
-    pub(super) fn life(&self, address: Address, id: SessionId) -> Option<Life> {
+    /// What ends a seat of a session, taken now. `None` when the session has ended, or when the seat is in its island and
+    /// this is not the `generation` of that fact any more.
+    pub(super) fn life(&self, address: Address, id: SessionId, generation: Option<u64>) -> Option<Life> {
         let sessions = self.lock();
         let entry = sessions.by_address.get(&address).filter(|entry| entry.id == id)?;
-        Some(Life::new(entry.moves.subscribe(), Arc::clone(&entry.kicked)))
+        let now = entry.island.as_ref().map(|(_, generation)| *generation);
+        let is_current = generation.is_none() || now == generation;
+        is_current.then(|| Life::new(&entry.moves, generation.is_some(), Arc::clone(&entry.kicked)))
     }
 
     /// Puts the session of `address` into an island and tells it what `event` makes of it and its capabilities, if anything. A
@@ -117,14 +120,12 @@ impl Registry {
     ) {
         let mut sessions = self.lock();
         let Some(entry) = sessions.by_address.get_mut(&address) else { return };
-        let generation = match &entry.island {
-            // Told once more.
-            Some((former, generation)) if *former == room => *generation,
-            Some((_, generation)) => generation + 1,
-            None => 0,
-        };
+        let former = entry.island.take();
+        if former.as_ref().is_some_and(|(former, _)| *former != room) {
+            entry.moves.send_modify(|moves| *moves += 1);
+        }
+        let generation = former.map_or(0, |(_, generation)| generation + 1);
         entry.island = Some((room, generation));
-        entry.moves.send_replace(generation);
         let Some(event) = event(entry.id, entry.capabilities) else { return };
         if entry.events.try_send(event).is_err() {
             // The receiver sees the end of its queue once this, its only sender, is gone.

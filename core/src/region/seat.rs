@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 pub struct Seat {
     line: Line,
     alias: Alias,
-    /// What ends it, if it is a session's, and after which of the session's moves it was taken.
-    life: Option<(Life, Option<u64>)>,
+    /// What ends it, if it is a session's.
+    life: Option<Life>,
 }
 
 impl Seat {
@@ -23,18 +23,18 @@ impl Seat {
     }
 
     /// It, of a session that lives.
-    pub(super) fn living(mut self, life: Option<Life>, generation: Option<u64>) -> Self {
-        self.life = life.map(|life| (life, generation));
+    pub(super) fn living(mut self, life: Option<Life>) -> Self {
+        self.life = life;
         self
     }
 
     /// Waits until the seat is over with its session, for a door that does not hold that: the door drops it then. A seat
-    /// without a session is over when its door says so. Cancel-safe, but what it counts it counts anew.
+    /// without a session is over when its door says so.
     pub fn over(&self) -> impl Future<Output = Over> + Send + 'static {
         let life = self.life.clone();
         async move {
             match life {
-                Some((life, generation)) => life.over(generation).await,
+                Some(life) => life.over().await,
                 None => std::future::pending().await,
             }
         }

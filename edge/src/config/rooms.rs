@@ -107,3 +107,46 @@ pub(super) const WS_ROOM_FORMER_SECRET: Key = Key {
     written: |_: &Config| None,
     set: |config, value| value.parse().map(|secret| config.rooms.former_secret = Some(secret)),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ConfigError, Sources};
+    use super::*;
+    use atoll_core::Address;
+
+    fn with(variables: &[(&str, &str)]) -> Result<Rooms, ConfigError> {
+        let environment = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Config::read(Sources { environment, ..Sources::default() }).map(|config| config.rooms)
+    }
+
+    #[test]
+    fn rules_come_in_their_order() {
+        let rooms = with(&[("ATOLL_ROOMS__RULES", "world-* open, backstage token")]).unwrap();
+        let written: Vec<_> = rooms.named.0.iter().map(ToString::to_string).collect();
+        assert_eq!(written, ["world-* open", "backstage token"]);
+        for wrong in ["world-*", "a/b open", "x closed", "x open,"] {
+            assert!(with(&[("ATOLL_ROOMS__RULES", wrong)]).is_err(), "{wrong}");
+        }
+        assert_eq!(with(&[]).unwrap(), Rooms::default());
+    }
+
+    #[test]
+    fn secrets_sign_and_stay_secret() {
+        let (one, other) = ("the first of all secrets", "another of the secrets");
+        let minted = |rooms: &Rooms, kept: u8| {
+            let keys = rooms.keys(|| Ok::<_, ()>([kept; 32])).unwrap();
+            (keys.mint("ws://a/rooms/x", Address([1; 20]), None, 0).unwrap(), keys)
+        };
+        let before = with(&[("ATOLL_WS_ROOM__SECRET", one)]).unwrap();
+        let after = [("ATOLL_WS_ROOM__SECRET", other), ("ATOLL_WS_ROOM__FORMER_SECRET", one)];
+        let after = with(&after).unwrap();
+        let ((old, old_keys), (new, new_keys)) = (minted(&before, 0), minted(&after, 0));
+        assert!(new_keys.verify(&old, "x", 0).is_ok() && new_keys.verify(&new, "x", 0).is_ok());
+        assert!(old_keys.verify(&new, "x", 0).is_err());
+        let (kept, _) = minted(&Rooms::default(), 1);
+        assert!(minted(&Rooms::default(), 1).1.verify(&kept, "x", 0).is_ok());
+        assert!(minted(&Rooms::default(), 2).1.verify(&kept, "x", 0).is_err());
+        assert!(Rooms::default().keys(|| Err("no disk")).is_err());
+        assert!(!format!("{after:?}").contains("secrets"));
+    }
+}
