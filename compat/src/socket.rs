@@ -49,6 +49,8 @@ pub(crate) struct Socket {
     /// Pings since the client was last heard of, and how many there may be.
     unanswered: u8,
     may_miss: u8,
+    /// It takes nothing any more.
+    is_broken: bool,
 }
 
 /// What a socket sends on its own, beside what its door sends: whole frames, encoded already.
@@ -87,7 +89,7 @@ impl Socket {
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (counted, ending) = (counters.socket(), Ending::new(ending));
-        Self { socket, limit, counters, _counted: counted, ending, pings, unanswered: 0, may_miss: 0 }
+        Self { socket, limit, counters, _counted: counted, ending, pings, unanswered: 0, may_miss: 0, is_broken: false }
     }
 
     /// Takes messages of at most so many bytes from now on; of [`SMALL`] ones at first.
@@ -140,7 +142,7 @@ impl Socket {
                 if self.pings.poll_tick(cx).is_ready() {
                     self.miss_ping()?;
                     // A client for which this is not ready does not read, and will not be heard of.
-                    if self.socket.poll_ready_unpin(cx).is_ready() {
+                    if !self.is_broken && matches!(self.socket.poll_ready_unpin(cx), Poll::Ready(Ok(()))) {
                         self.socket.start_send_unpin(Message::Ping(Bytes::new())).map_err(|_| Ended::Left)?;
                     }
                 }
@@ -160,18 +162,27 @@ impl Socket {
         .await
     }
 
-    /// Sends as much as can be sent now.
+    /// Sends as much as can be sent now. A connection that takes nothing any more may still hold what its client said last.
     fn send_on(&mut self, frames: &impl Frames, cx: &mut Context<'_>) -> Result<(), Ended> {
-        loop {
-            let sent = self.socket.get_mut().poll_shared(cx).map_err(|_| Ended::Left)?;
-            if sent.is_pending() || self.socket.poll_flush_unpin(cx).map_err(|_| Ended::Left)?.is_pending() {
-                return Ok(());
+        while !self.is_broken {
+            match self.poll_sent(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(_)) => self.is_broken = true,
+                Poll::Ready(Ok(())) => {
+                    let Poll::Ready(next) = frames.poll_next(cx) else { return Ok(()) };
+                    let next = next?;
+                    self.counters.bytes_out.add(next.len() as u64);
+                    self.socket.get_mut().put_shared(next);
+                }
             }
-            let Poll::Ready(next) = frames.poll_next(cx) else { return Ok(()) };
-            let next = next?;
-            self.counters.bytes_out.add(next.len() as u64);
-            self.socket.get_mut().put_shared(next);
         }
+        Ok(())
+    }
+
+    /// Whether nothing is left of what was to be sent.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        ready!(self.socket.get_mut().poll_shared(cx))?;
+        self.socket.poll_flush_unpin(cx)
     }
 
     /// Writes whole frames that are encoded already.

@@ -8,7 +8,6 @@ use atoll_proto::rfc5::ws_packet::Message;
 use atoll_proto::translation::{Translation, to_rfc4};
 use atoll_tests::room::{Explorer, FirstRoom, OlderKernel, Rfc5};
 use atoll_tests::{Edge, Peer, chat, position, within};
-use bytes::Bytes;
 use prost::Message as _;
 
 const HERE: Position = Position { x: 1.0, y: 0.0, z: 1.0 };
@@ -174,7 +173,7 @@ async fn a_second_connection_is_a_reseat_and_another_session_a_kick() {
     let kicked = second.next().await;
     assert!(matches!(kicked, Message::PeerKicked(_)), "{kicked:?}");
     assert!(second.next_or_end().await.is_err());
-    third.say(Bytes::from(chat("somebody anew")).to_vec(), false).await;
+    third.say(chat("somebody anew").to_vec(), false).await;
     assert_eq!(neighbour.message().await.payload, chat("somebody anew"));
     let error = Rfc5::open(edge.http(), &atoll_tests::room::path_of(&string)).await.err().unwrap();
     assert!(error.to_string().contains("401"), "the token of the first session: {error}");
