@@ -1,7 +1,7 @@
 //! `rooms.*`, `transport.*` and `ws_room.*`.
 
+use super::Key;
 use super::keys::{list, quoted};
-use super::{Config, Key};
 use atoll_core::auth::RoomKeys;
 use atoll_core::region::{DefaultTransport, NamedRooms};
 use std::fmt;
@@ -93,7 +93,7 @@ pub(super) const WS_ROOM_SECRET: Key = Key {
     help: "Signs tokens for WebSocket rooms (HS256); made at the first start and kept in state_dir when not set",
     rule: "16 bytes or more",
     example: "\"a long text that nobody guesses\"",
-    written: |_: &Config| None,
+    written: |config| config.rooms.secret.as_ref().map(|_| quoted("…")),
     set: |config, value| value.parse().map(|secret| config.rooms.secret = Some(secret)),
 };
 
@@ -104,13 +104,13 @@ pub(super) const WS_ROOM_FORMER_SECRET: Key = Key {
     help: "What ws_room.secret was before: tokens signed with it are still taken",
     rule: "16 bytes or more",
     example: "\"the text that it was before\"",
-    written: |_: &Config| None,
+    written: |config| config.rooms.former_secret.as_ref().map(|_| quoted("…")),
     set: |config, value| value.parse().map(|secret| config.rooms.former_secret = Some(secret)),
 };
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ConfigError, Sources};
+    use super::super::{Config, ConfigError, Sources};
     use super::*;
     use atoll_core::Address;
 
