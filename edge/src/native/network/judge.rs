@@ -334,9 +334,11 @@ impl Link for Observer {
             Frame::Members(MemberList::Change { joined: come, left }) => {
                 left.iter().map(|alias| Entry::Left(*alias)).chain(joined(&come)).collect()
             }
-            Frame::Ordered(ordered) => {
-                ordered.payload().map(|payload| Entry::Numbered(ordered.from, Id::of(payload.clone()))).into_iter().collect()
-            }
+            Frame::Ordered(ordered) => ordered
+                .payload()
+                .map(|payload| Entry::Numbered(ordered.from, Id::of(payload.clone())))
+                .into_iter()
+                .collect(),
             _ => return Pressure::Flowing,
         };
         self.judge.note(&format!("room {} {tag:?}: {entries:?}", self.island));
