@@ -1,11 +1,10 @@
 //! How a client is told where its island's packets flow.
 
+pub use crate::archipelago::service::OFFLINE;
+
 use super::{Capabilities, Transport};
 use atoll_proto::Address;
 use std::fmt::Debug;
-
-/// The connection string of an island whose room the client cannot reach: it is there, and hears nobody.
-pub const OFFLINE: &str = "offline:offline";
 
 /// Writes the connection strings of island changes that come from Atoll's own archipelago service. The edge that holds the
 /// sessions knows its doors, so it decides.
