@@ -170,6 +170,9 @@ pub struct Island {
     pub members: Vec<Member>,
     /// Everybody archipelago counts to the island, with a place as of its last flush.
     pub peers: Vec<(String, Position)>,
+    /// Where a foreign archipelago sent the island's peers, as a connection string. Those who followed it are not among
+    /// `members`, and this client does not follow.
+    pub foreign_transport: Option<String>,
 }
 
 /// Somebody seated in a room.

@@ -54,6 +54,7 @@ impl Seat {
             alias: seat.alias,
             members,
             peers: peers.collect(),
+            foreign_transport: changed.foreign_transport.map(|foreign| foreign.connection_string),
         };
         Ok((seat, island))
     }

@@ -33,6 +33,10 @@ impl ConnectionStrings for FixedRoom {
         self.0.write(island, address, session, client)
     }
 
+    fn write_for_foreign(&self, island: &str, address: Address) -> String {
+        self.0.write_for_foreign(island, address)
+    }
+
     fn tells_of_islands(&self, client: Capabilities) -> bool {
         client.includes(Transport::Quic) && self.0.tells_of_islands(client)
     }

@@ -6,6 +6,7 @@
 //!
 //! - [`bff`]: the WebSocket on which kernels of 2022 and 2023 log in.
 //! - [`archipelago_ws`]: the one of explorers since then.
+//! - [`nats`]: the bus on a NATS cluster, where the halves of a region can run apart or be the originals.
 //! - [`signed_login`]: where explorers ask for the connection string of a room that is everybody's.
 //! - [`ws_room`]: the rooms where kernels hear each other over WebSockets, in three generations.
 //! - [`rpc`]: the remote procedure calls that explorers speak, for any service.
@@ -17,16 +18,19 @@
 pub mod archipelago_ws;
 pub mod bff;
 mod bounded;
+mod coordinates;
 mod counters;
 mod doorway;
 mod ended;
 mod fixed_adapter;
 mod handshake;
+pub mod nats;
 pub mod rpc;
 pub mod signed_login;
 mod socket;
 pub mod ws_room;
 
+pub use coordinates::{Coordinates, CoordinatesError};
 pub use counters::{ByName, Counters, DoorStatus, KernelStatus, RoomPacketsStatus};
 pub use doorway::{ClientAddress, Doorway, OriginRule};
 pub use fixed_adapter::{FixedAdapter, FixedAdapterError, FixedRoom};

@@ -1,7 +1,8 @@
 //! One edge: a region and its doors.
 
 use crate::certificate::{Shown, look_after};
-use crate::config::{AllowedOrigins, EthereumNetwork, Kernels, Network, Public, Rooms};
+use crate::cluster::{Cluster, ClusterError, Membership};
+use crate::config::{AllowedOrigins, EthereumNetwork, HttpUrl, Kernels, Network, Public, Roles, Rooms};
 use crate::host::SystemHost;
 use crate::http::{About, Addresses, COMMIT_HASH, HttpDoor, HttpError, HttpOptions, HttpSocket};
 use crate::native::{self, Door};
@@ -14,7 +15,6 @@ use atoll_core::Host;
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::auth::RoomKeys;
 use atoll_core::auth::{ContractWallets, ServerName};
-use atoll_core::bus::LocalBus;
 use atoll_core::region::{ByCapabilities, ConnectionStrings, Region, Settings};
 use axum::Router;
 use axum::http::HeaderMap;
@@ -34,6 +34,8 @@ const CLOSE: Duration = Duration::from_secs(3);
 pub struct Options {
     /// Names this edge in challenges and in `/about`.
     pub server_name: ServerName,
+    /// What this process does, and with whom.
+    pub membership: Membership,
     /// Where the QUIC doors listen (UDP). Port 0 takes a free one.
     pub quic: SocketAddr,
     /// Whether the system may cut several UDP packets out of one buffer.
@@ -54,7 +56,7 @@ pub struct Options {
     pub resume_window: Duration,
     /// Time between two batches of a room, zero for none; by its members when `None`.
     pub room_tick: Option<Duration>,
-    /// How peers are grouped.
+    /// How peers are grouped, where this process does it.
     pub archipelago: ServiceSettings,
     /// Most sessions at a time.
     pub max_sessions: usize,
@@ -101,16 +103,26 @@ pub enum StartError {
     /// The HTTP door did not open.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// Archipelago writes tokens for sessions of other programs, and nobody could check those of a secret of its own.
+    #[error(
+        "archipelago without an edge writes tokens for WebSocket rooms that are elsewhere: ws_room.secret has to be that of \
+         the rooms"
+    )]
+    NoRoomSecret,
+    /// The bus could not be had, or another process is in the way there.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
 }
 
-/// A running edge.
+/// A running edge; in a process without this role, archipelago alone, which has HTTP and no other door.
 pub struct Edge {
     door: Door,
     end_kernels: watch::Sender<bool>,
-    quic: QuicDoor,
+    quic: Option<QuicDoor>,
     http: HttpDoor,
     certificate: Shown,
-    buffers: UdpBuffers,
+    buffers: Option<UdpBuffers>,
+    cluster: Cluster,
     warnings: Vec<String>,
     grace: Duration,
     _keeping: Keeping,
@@ -122,12 +134,25 @@ impl Edge {
     /// # Errors
     /// [`StartError`]; nothing stays open then.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        if !options.membership.roles.edge && options.rooms.secret.is_none() {
+            return Err(StartError::NoRoomSecret);
+        }
         // First of all the ports: a start that fails for them must not have renewed a certificate that another edge shows.
-        let quic_socket = QuicSocket::bind(options.quic)?;
+        let roles = options.membership.roles;
+        let quic_socket = roles.edge.then(|| QuicSocket::bind(options.quic)).transpose()?;
         let http_socket = HttpSocket::bind(options.http).await?;
-        let addresses =
-            Addresses { http: http_socket.address(), quic: quic_socket.address(), public: options.public.clone() };
+        let quic_address = quic_socket.as_ref().map(QuicSocket::address);
+        let addresses = Addresses { http: http_socket.address(), quic: quic_address, public: options.public.clone() };
         let mut warnings = addresses.warnings();
+        let host: Arc<dyn Host> = Arc::new(SystemHost::new());
+        let mut cluster = Cluster::join(options.membership.clone(), options.server_name.to_string(), &host).await?;
+        let state = cluster.view();
+        if state.is_lost() {
+            warnings.push("no NATS server answers yet; it is tried on".to_owned());
+        }
+        if !roles.edge && options.rooms.url.is_none() {
+            warnings.push("ws_room.url is not set: sessions of other programs are told of no rooms".to_owned());
+        }
         let source = match &options.certificate {
             Some(files) => Source::Files(files.clone()),
             None => Source::Development { state_dir: options.state_dir.clone(), names: addresses.names() },
@@ -135,17 +160,17 @@ impl Edge {
         let (keeper, origin) = Keeper::open(source, SystemTime::now())?;
         let certificate = Shown::new(keeper.current());
         warnings.extend(certificate_warnings(&options, origin, &certificate.certificate()));
-        let buffers = quic_socket.buffers();
-        warnings.extend(buffers.warning());
+        let buffers = quic_socket.as_ref().map(QuicSocket::buffers);
+        warnings.extend(buffers.as_ref().and_then(UdpBuffers::warning));
         let keys = stored_secret(&options.state_dir, "quic.keys")?;
 
         let room_keys = options.rooms.keys(|| stored_secret(&options.state_dir, "ws_room.secret"))?;
-        let host: Arc<dyn Host> = Arc::new(SystemHost::new());
         let strings = connection_strings(&options, &addresses, &room_keys, &host);
-        let region = Region::start(settings(&options, strings, room_keys), host, Arc::new(LocalBus::default()));
+        let region = Region::start(settings(&options, strings, room_keys), host, cluster.bus());
+        cluster.serve(region.clone());
         let identity = Identity { certificate: certificate.resolver(), keys, gso: options.quic_gso };
         let door = Door::new(region.clone(), native_settings(&options));
-        let quic = QuicDoor::open(quic_socket, identity, door.clone())?;
+        let quic = quic_socket.map(|socket| QuicDoor::open(socket, identity, door.clone())).transpose()?;
         let about = About {
             server_name: options.server_name,
             addresses,
@@ -160,12 +185,13 @@ impl Edge {
         let http = HttpOptions {
             about,
             region,
+            cluster: state,
             native: door.clone(),
             kernels: Arc::clone(doorway.counters()),
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
-            doors: ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels)),
-            dear: signed_login::routes(doorway, options.fixed_adapter.as_ref()),
+            doors: of_edges(roles, || ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels))),
+            dear: of_edges(roles, || signed_login::routes(doorway.clone(), options.fixed_adapter.as_ref())),
             rate: options.http_rate,
             burst: options.http_burst,
             public_peers: options.public_peers,
@@ -175,12 +201,12 @@ impl Edge {
         let http = HttpDoor::open(http_socket, http)?;
         let keeping = tokio::spawn(look_after(keeper, certificate.clone()));
         let (keeping, grace) = (Keeping(keeping.abort_handle()), options.shutdown_grace);
-        Ok(Self { door, end_kernels, quic, http, certificate, buffers, warnings, grace, _keeping: keeping })
+        Ok(Self { door, end_kernels, quic, http, certificate, buffers, cluster, warnings, grace, _keeping: keeping })
     }
 
-    /// Where QUIC listens.
-    pub fn quic_address(&self) -> SocketAddr {
-        self.quic.address()
+    /// Where QUIC listens, unless this process is no edge.
+    pub fn quic_address(&self) -> Option<SocketAddr> {
+        self.quic.as_ref().map(QuicDoor::address)
     }
 
     /// Where HTTP listens.
@@ -193,8 +219,13 @@ impl Edge {
         self.certificate.certificate()
     }
 
-    /// What the system granted for the UDP socket.
-    pub fn udp_buffers(&self) -> UdpBuffers {
+    /// Whether NATS answers; `None` for a bus within the process.
+    pub fn is_nats_connected(&self) -> Option<bool> {
+        self.cluster.view().nats().map(|nats| nats.connected)
+    }
+
+    /// What the system granted for the UDP socket, if there is one.
+    pub fn udp_buffers(&self) -> Option<UdpBuffers> {
         self.buffers
     }
 
@@ -207,7 +238,9 @@ impl Edge {
     /// [`Options::shutdown_grace`].
     pub async fn close(self) {
         self.http.drain();
-        self.quic.drain();
+        if let Some(quic) = &self.quic {
+            quic.drain();
+        }
         self.door.drain(self.grace).await;
         if tokio::time::timeout(CLOSE, self.door.close()).await.is_err() {
             tracing::warn!("sessions left after {CLOSE:?} were dropped");
@@ -215,7 +248,12 @@ impl Edge {
         self.end_kernels.send_replace(true);
         // Each connection of a kernel holds a receiver until its client has been told.
         let kernels = tokio::time::timeout(CLOSE, self.end_kernels.closed());
-        let ((), (), _) = tokio::join!(self.quic.close(CLOSE), self.http.close(CLOSE), kernels);
+        let quic = async {
+            if let Some(quic) = self.quic {
+                quic.close(CLOSE).await;
+            }
+        };
+        let ((), (), _) = tokio::join!(quic, self.http.close(CLOSE), kernels);
     }
 }
 
@@ -226,6 +264,11 @@ impl Drop for Keeping {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Routes that only an edge has.
+fn of_edges(roles: Roles, routes: impl FnOnce() -> Router) -> Router {
+    if roles.edge { routes() } else { Router::new() }
 }
 
 /// What existing kernels speak, on the HTTP port.
@@ -271,7 +314,7 @@ fn settings(options: &Options, connection_strings: Arc<dyn ConnectionStrings>, r
         max_room_members: options.max_room_members,
         max_verifications: cores * 2,
         heartbeat_interval: Duration::from_secs(1),
-        archipelago: Some(options.archipelago.clone()),
+        archipelago: options.membership.roles.archipelago.then(|| options.archipelago.clone()),
         tick: options.room_tick,
         connection_strings,
         rooms: options.rooms.named.clone(),
@@ -289,9 +332,12 @@ fn connection_strings(
     keys: &RoomKeys,
     host: &Arc<dyn Host>,
 ) -> Arc<dyn ConnectionStrings> {
+    let ws_url = addresses.websocket_origin(&HeaderMap::new());
+    let foreign = options.rooms.url.as_ref().map(HttpUrl::websocket);
     let by_island = Arc::new(ByCapabilities {
         default: options.rooms.transport,
-        ws_url: addresses.websocket_origin(&HeaderMap::new()),
+        foreign_ws_url: foreign.or_else(|| options.membership.roles.edge.then(|| ws_url.clone())),
+        ws_url,
         keys: keys.clone(),
         host: Arc::clone(host),
     });

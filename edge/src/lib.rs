@@ -14,7 +14,9 @@ pub mod quic;
 pub mod ws;
 
 mod certificate;
+mod cluster;
 mod edge;
 mod host;
 
+pub use cluster::{ClusterError, Membership};
 pub use edge::{Edge, Options, StartError};

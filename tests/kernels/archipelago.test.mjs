@@ -1,78 +1,18 @@
 // Explorers since April 2023: archipelago's own WebSocket.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { createRequire } from "node:module";
-import { WebSocket } from "ws";
-import { startEdge } from "../browser/edge.mjs";
+import { Explorer } from "./explorer.mjs";
 import { newIdentity, within } from "./kernel.mjs";
-
-const require = createRequire(import.meta.url);
-const codec = require("@dcl/protocol/out-js/decentraland/kernel/comms/v3/archipelago.gen.js");
-const { ClientPacket, ServerPacket } = codec;
+import { startEdge } from "./setup.mjs";
 
 let edge;
 before(async () => (edge = await startEdge()));
 after(() => edge.stop());
 
-class Explorer {
-  static async open(t, path = "/archipelago/ws") {
-    const socket = new WebSocket(`${edge.http.replace("http", "ws")}${path}`, "archipelago");
-    const explorer = new Explorer(socket);
-    t.after(() => socket.close());
-    await within(new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject)), "not open");
-    return explorer;
-  }
-
-  constructor(socket) {
-    this.socket = socket;
-    this.packets = [];
-    this.wake = () => {};
-    this.closed = new Promise((resolve) => socket.once("close", (code, reason) => resolve({ code, reason: `${reason}` })));
-    socket.on("message", (bytes) => {
-      this.packets.push(ServerPacket.decode(bytes).message);
-      this.wake();
-    });
-    socket.on("error", () => {});
-  }
-
-  send($case, value) {
-    this.socket.send(ClientPacket.encode({ message: { $case, [$case]: value } }).finish());
-  }
-
-  /** The first packet of this kind that `wanted` takes, now or later. */
-  async first($case, wanted = () => true) {
-    const search = async () => {
-      for (;;) {
-        const found = this.packets.find((packet) => packet.$case === $case && wanted(packet[$case]));
-        if (found) return found[$case];
-        await new Promise((resolve) => (this.wake = resolve));
-      }
-    };
-    return within(search(), `no ${$case}`);
-  }
-
-  async logIn(identity) {
-    this.send("challengeRequest", { address: identity.address });
-    const challenge = await this.first("challengeResponse");
-    const authChainJson = JSON.stringify(identity.sign(challenge.challengeToSign));
-    this.send("signedChallenge", { authChainJson });
-    const { peerId } = await this.first("welcome");
-    assert.equal(peerId, identity.address);
-    return challenge;
-  }
-
-  keepStanding(t, x, z) {
-    const beat = () => this.send("heartbeat", { position: { x, y: 0, z } });
-    beat();
-    const timer = setInterval(beat, 500);
-    t.after(() => clearInterval(timer));
-  }
-}
-
 for (const path of ["/archipelago/ws", "/ws"]) {
   test(`login, heartbeat and island on ${path}, with floats`, async (t) => {
     const identity = await newIdentity();
-    const one = await Explorer.open(t, path);
+    const one = await Explorer.open(t, edge, path);
     assert.equal(one.socket.protocol, "archipelago");
     const challenge = await one.logIn(identity);
     assert.match(challenge.challengeToSign, /^dcl-[^:]*$/);
@@ -86,11 +26,11 @@ for (const path of ["/archipelago/ws", "/ws"]) {
 
 test("who is in the island hears who comes and who leaves", async (t) => {
   const [early, late] = [await newIdentity(), await newIdentity()];
-  const one = await Explorer.open(t);
+  const one = await Explorer.open(t, edge);
   await one.logIn(early);
   one.keepStanding(t, 4000, 4000);
   const { islandId } = await one.first("islandChanged");
-  const other = await Explorer.open(t);
+  const other = await Explorer.open(t, edge);
   await other.logIn(late);
   other.keepStanding(t, 4001, 4000);
   const same = await other.first("islandChanged", (island) => Object.keys(island.peers).length === 2);
@@ -103,7 +43,7 @@ test("who is in the island hears who comes and who leaves", async (t) => {
 
 test("a second login kicks the first", async (t) => {
   const identity = await newIdentity();
-  const [first, second] = [await Explorer.open(t), await Explorer.open(t)];
+  const [first, second] = [await Explorer.open(t, edge), await Explorer.open(t, edge)];
   await first.logIn(identity);
   const challenge = await second.logIn(identity);
   assert.equal(challenge.alreadyConnected, true);
@@ -114,9 +54,9 @@ test("a second login kicks the first", async (t) => {
 
 test("the signer has to be who asked for the challenge", async (t) => {
   const [victim, forger] = [await newIdentity(), await newIdentity()];
-  const seated = await Explorer.open(t);
+  const seated = await Explorer.open(t, edge);
   await seated.logIn(forger);
-  const one = await Explorer.open(t);
+  const one = await Explorer.open(t, edge);
   one.send("challengeRequest", { address: victim.address });
   const { challengeToSign } = await one.first("challengeResponse");
   one.send("signedChallenge", { authChainJson: JSON.stringify(forger.sign(challengeToSign)) });
@@ -133,11 +73,11 @@ test("what is out of order or unreadable ends the connection", async (t) => {
     (one) => one.socket.send(new Uint8Array([0x0a])),
   ];
   for (const hostile of cases) {
-    const one = await Explorer.open(t);
+    const one = await Explorer.open(t, edge);
     hostile(one);
     assert.equal((await within(one.closed, "not closed")).code, 1007);
   }
-  const text = await Explorer.open(t);
+  const text = await Explorer.open(t, edge);
   text.socket.send("hello");
   assert.equal((await within(text.closed, "not closed")).code, 1003);
 });

@@ -1,8 +1,8 @@
 // Unmodified kernels log in over the BFF, stand in islands, speak by topics, and find the doors shut that should be.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { startEdge } from "../browser/edge.mjs";
 import { KERNEL_2022, KERNEL_2023, KERNEL_BFF_2022, connect, keepStanding, listen, logIn, newIdentity, within } from "./kernel.mjs";
+import { startEdge } from "./setup.mjs";
 
 const GENERATIONS = { "autumn 2022": KERNEL_2022, "winter 2022": KERNEL_BFF_2022, 2023: KERNEL_2023 };
 

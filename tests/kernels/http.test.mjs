@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { startEdge } from "../browser/edge.mjs";
 import { KERNEL_2022, KERNEL_2023, keepStanding, listen, logIn, newIdentity, within } from "./kernel.mjs";
+import { startEdge } from "./setup.mjs";
 
 const require = createRequire(import.meta.url);
 const { AboutResponse } = require("@dcl/protocol/out-js/decentraland/realm/about.gen.js");

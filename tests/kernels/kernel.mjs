@@ -68,7 +68,10 @@ export async function logIn(edge, kernel, identity, path = undefined) {
     address: identity.address,
     comms: kernel.loadService(port, kernel.CommsServiceDefinition),
     topics: kernel.loadService(port, kernel.TopicsServiceDefinition),
-    director: kernel.loadService(port, kernel.CommsDirectorServiceDefinition),
+    // Loaded when it is wanted: the original BFF has none.
+    get director() {
+      return kernel.loadService(port, kernel.CommsDirectorServiceDefinition);
+    },
   };
 }
 
@@ -101,14 +104,32 @@ export async function listen(peer, scope, topic) {
   };
 }
 
-/** Tells where the peer stands until the test ends, as kernels do. */
-export function keepStanding(t, peer, x, y, z, desiredRoom = undefined) {
+/** Tells where the peer stands until the test ends, as kernels do. Resolves to what moves it elsewhere. */
+export async function keepStanding(t, peer, x, y, z, desiredRoom = undefined) {
   const { Heartbeat } = peer.kernel;
-  const payload = Heartbeat.encode({ position: { x, y, z }, desiredRoom }).finish();
+  let payload;
   const beat = () => peer.comms.publishToTopic({ topic: "heartbeat", payload });
+  const standAt = (x, y, z) => {
+    payload = Heartbeat.encode({ position: { x, y, z }, desiredRoom }).finish();
+    return beat();
+  };
   const timer = setInterval(() => beat().catch(() => {}), 500);
   t.after(() => clearInterval(timer));
-  return beat();
+  await standAt(x, y, z);
+  return standAt;
+}
+
+/** Waits until `condition` holds. */
+export async function until(condition, message) {
+  let given = false;
+  const poll = async () => {
+    while (!given && !(await condition())) await new Promise((resolve) => setTimeout(resolve, 50));
+  };
+  try {
+    await within(poll(), message);
+  } finally {
+    given = true;
+  }
 }
 
 /** `promise`, or an error after a while. */

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { startChromium } from "../browser/chromium.mjs";
-import { startEdge } from "../browser/edge.mjs";
 import { openTab } from "../browser/tab.mjs";
 import { KERNEL_2022, KERNEL_2023, keepStanding, listen, logIn, newIdentity } from "./kernel.mjs";
+import { startEdge } from "./setup.mjs";
 
 const TIMEOUT = 60_000;
 const TOPIC = "scene.bafkre.1";

@@ -12,11 +12,15 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+/// What a process that is archipelago alone signs tokens for rooms with.
+pub const ROOM_SECRET: &str = "the secret of rooms elsewhere";
+
 /// The binary under test, running. Dropping it kills the process.
 pub struct Edge {
     process: Child,
     http: String,
-    quic: String,
+    /// Absent without the role of an edge.
+    quic: Option<String>,
     certificate: CertificateDigest,
     state: TempDir,
 }
@@ -43,12 +47,33 @@ impl Edge {
         Self::on(tempfile::tempdir().expect("a temporary directory"), options).await
     }
 
+    /// Starts an edge with further options that writes its log into the file [`Edge::log`].
+    pub async fn start_logged(options: &[&str]) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Self::command(&state, options);
+        let log = std::fs::File::create(state.path().join("log")).expect("a file of its own");
+        command.stderr(log);
+        Self::spawn(command, state).await
+    }
+
+    /// What one of [`Edge::start_logged`] has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.state.path().join("log")).expect("a log")
+    }
+
+    /// Starts an edge that is expected to refuse, and gives what it says.
+    pub async fn refused(options: &[&str]) -> String {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let output = within("the end of the edge", Self::command(&state, options).output()).await.expect("an output");
+        assert!(!output.status.success(), "it started");
+        String::from_utf8(output.stderr).expect("UTF-8")
+    }
+
     /// Starts an edge with variables in its environment.
     pub async fn start_with_variables(variables: &[(&str, &str)]) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
-        let mut command = Command::new(binary());
-        command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-json", "--state-dir"]);
-        command.arg(state.path()).envs(variables.iter().copied());
+        let mut command = Self::command(&state, &[]);
+        command.envs(variables.iter().copied());
         Self::spawn(command, state).await
     }
 
@@ -77,22 +102,33 @@ impl Edge {
     }
 
     async fn on(state: TempDir, options: &[&str]) -> Self {
-        let mut command = Command::new(binary());
-        command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-json", "--state-dir"]);
-        command.arg(state.path()).args(options);
+        let command = Self::command(&state, options);
         Self::spawn(command, state).await
     }
 
+    fn command(state: &TempDir, options: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-json", "--state-dir"]);
+        command.arg(state.path()).args(options);
+        // Without the other role it has to be told of one.
+        if options.contains(&"archipelago") {
+            command.env("ATOLL_WS_ROOM__SECRET", ROOM_SECRET);
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
     async fn spawn(mut command: Command, state: TempDir) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("the binary starts");
         let stdout = process.stdout.take().expect("its output is piped");
         let mut lines = BufReader::new(stdout).lines();
         let line = within("the ready line", lines.next_line()).await.expect("readable").expect("one line");
         let ready: Value = serde_json::from_str(&line).expect("the ready line is JSON");
         let text = |name: &str| ready[name].as_str().expect("a text").to_owned();
+        let quic = ready["quic"].as_str().map(str::to_owned);
         let certificate = text("certificate_sha256").parse().expect("a digest");
-        Self { process, http: text("http"), quic: text("quic"), certificate, state }
+        Self { process, http: text("http"), quic, certificate, state }
     }
 
     /// `http://127.0.0.1:<port>`.
@@ -102,7 +138,7 @@ impl Edge {
 
     /// `https://127.0.0.1:<port>`.
     pub fn quic(&self) -> &str {
-        &self.quic
+        self.quic.as_deref().expect("a process with the role of an edge")
     }
 
     /// Where it keeps its state.
@@ -124,7 +160,7 @@ impl Edge {
     fn target(&self, way: Way) -> Target {
         let target = match way {
             Way::WebSocket => Target::websocket(&self.http),
-            Way::WebTransport | Way::Quic => Target::parse(&self.quic, way),
+            Way::WebTransport | Way::Quic => Target::parse(self.quic(), way),
         };
         target.expect("the edge's own address")
     }

@@ -61,6 +61,8 @@ fn region(bus: Arc<LocalBus>) -> Region {
             flush_interval: Duration::from_secs(2),
             newcomer_interval: Duration::from_millis(250),
             peer_timeout: Duration::from_secs(60),
+            islands_interval: Duration::from_secs(120),
+            max_peers: 100_000,
         }),
         tick: None,
         connection_strings: Arc::new(NativeOnly),

@@ -346,13 +346,13 @@ export class AtollClient {
   }
 
   #changeIsland(message: Extract<ServerMessage, { case: "islandChanged" }>): void {
-    const { island, tag, alias } = message;
+    const { island, tag, alias, foreignTransport } = message;
     const before = this.#room?.tag === tag && this.#room.alias === alias ? this.#room : null;
     // What a resume announces again tells neither where everybody stood nor where the client came from: that is known.
     const known = before === null ? null : this.#island;
     const fromId = island.fromIslandId ?? known?.fromId ?? null;
     const positions = island.peers.size === 0 && known !== null ? known.positions : island.peers;
-    this.#island = { id: island.islandId, fromId, tag, alias, positions };
+    this.#island = { id: island.islandId, fromId, tag, alias, positions, foreignTransport };
     if (before === null) {
       this.#room = new Room(tag, alias, message.members);
       this.#emitter.emit("island", { ...this.#island, members: this.#room.members });

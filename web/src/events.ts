@@ -18,6 +18,8 @@ export interface Island {
   members: Member[];
   /** Where everybody stood when the island was announced, by address. */
   positions: ReadonlyMap<string, Position>;
+  /** Where a foreign archipelago sent the island's peers, as a connection string. Who followed it is not among the members. */
+  foreignTransport: string | null;
 }
 
 /** Who came and went. */

@@ -90,7 +90,14 @@ export interface IslandAnnouncement {
 export type ServerMessage =
   | { case: "challengeResponse"; challengeToSign: string; alreadyConnected: boolean }
   | ({ case: "welcome" } & Welcome)
-  | { case: "islandChanged"; island: IslandAnnouncement; tag: number; alias: number; members: Member[] }
+  | {
+      case: "islandChanged";
+      island: IslandAnnouncement;
+      tag: number;
+      alias: number;
+      members: Member[];
+      foreignTransport: string | null;
+    }
   | { case: "membersChanged"; tag: number; joined: Member[]; left: number[] }
   | { case: "kicked" }
   | { case: "error"; code: number; reason: string; count: number }
@@ -227,15 +234,27 @@ function decodeIslandChanged(bytes: Uint8Array): ServerMessage {
   const members: Member[] = [];
   let tag = 0;
   let alias = 0;
+  let foreignTransport: string | null = null;
   eachField(bytes, (field, reader) => {
     if (field === 1) decodeAnnouncement(reader.bytes(), island);
     else if (field === 2) tag = reader.fixed32();
     else if (field === 3) alias = reader.uint32();
     else if (field === 4) members.push(decodeMember(reader.bytes()));
+    else if (field === 5) foreignTransport = decodeForeignTransport(reader.bytes());
     else return false;
     return true;
   });
-  return { case: "islandChanged", island, tag, alias, members };
+  return { case: "islandChanged", island, tag, alias, members, foreignTransport };
+}
+
+function decodeForeignTransport(bytes: Uint8Array): string {
+  let connectionString = "";
+  eachField(bytes, (field, reader) => {
+    if (field !== 1) return false;
+    connectionString = reader.text();
+    return true;
+  });
+  return connectionString;
 }
 
 function decodeAnnouncement(bytes: Uint8Array, island: IslandAnnouncement): void {

@@ -138,8 +138,9 @@ test("vectors: what the edge sends", () => {
     draining: (body) => body,
     subscribed: (body) => body,
     topicMessage: ({ payload, ...rest }) => ({ ...rest, payload: unhex(payload) }),
-    islandChanged: ({ island, ...rest }) => ({
+    islandChanged: ({ island, foreignTransport = null, ...rest }) => ({
       island: { ...island, fromIslandId: island.fromIslandId ?? null, peers: new Map(Object.entries(island.peers)) },
+      foreignTransport: foreignTransport?.connectionString ?? null,
       ...rest,
     }),
     membersChanged: (body) => body,

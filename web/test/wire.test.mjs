@@ -96,6 +96,7 @@ test("messages have the bytes that Comms V3 has", () => {
     tag: 0xdeadbeef,
     alias: 2,
     members: [],
+    foreignTransport: null,
   });
 });
 

@@ -39,6 +39,7 @@ pub(crate) fn seat(address: &str) -> Message {
         tag: TAG,
         alias: OWN,
         members: vec![member(OWN, address), member(NEIGHBOUR, NEIGHBOUR_NAME)],
+        foreign_transport: None,
     })
 }
 

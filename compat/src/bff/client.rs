@@ -1,9 +1,8 @@
 //! Who is at the other end of a BFF connection, and what it can use.
 
+use crate::Coordinates;
 use atoll_core::region::{Capabilities, Transport};
-use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 /// The sub-protocol of kernels from July to October 2022. Those of August and September stop when they are told that
 /// their address is connected already.
@@ -17,21 +16,6 @@ pub struct Settings {
     /// How they are told coordinates.
     pub coordinates: Coordinates,
 }
-
-/// The type of the coordinates in an island change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Coordinates {
-    /// What the original sent until April 2023; later decoders read zeros.
-    #[default]
-    Double,
-    /// What it sent since then; earlier decoders read nonsense.
-    Float,
-}
-
-/// A text that is neither `double` nor `float`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("coordinates are double or float")]
-pub struct CoordinatesError;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -54,23 +38,6 @@ impl Client {
         let rooms = livekit.with(Transport::WsRoom);
         let capabilities = if settings.p2p { rooms.with(Transport::P2p) } else { rooms };
         Self { capabilities, coordinates: settings.coordinates, tells_already_connected: true, from }
-    }
-}
-
-impl fmt::Display for Coordinates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Double => "double",
-            Self::Float => "float",
-        })
-    }
-}
-
-impl FromStr for Coordinates {
-    type Err = CoordinatesError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Double, Self::Float].into_iter().find(|one| one.to_string() == text).ok_or(CoordinatesError)
     }
 }
 
@@ -103,14 +70,5 @@ mod tests {
             assert_eq!(client.coordinates, coordinates);
             assert_eq!(client.tells_already_connected, subprotocol != Some("comms"));
         }
-    }
-
-    #[test]
-    fn coordinates_have_names() {
-        for (text, expected) in [("double", Ok(Coordinates::Double)), ("float", Ok(Coordinates::Float))] {
-            assert_eq!(text.parse(), expected);
-            assert_eq!(expected.unwrap().to_string(), text);
-        }
-        assert_eq!("Float".parse::<Coordinates>(), Err(CoordinatesError));
     }
 }

@@ -18,7 +18,7 @@ mod peer;
 mod service;
 mod socket;
 
-pub use client::{Client, Coordinates, CoordinatesError, Settings};
+pub use client::{Client, Settings};
 pub use service::Ports;
 
 use crate::counters::DoorName;

@@ -1,6 +1,6 @@
 //! A logged-in port: the session, and who of its client listens to island changes.
 
-use super::Coordinates;
+use crate::Coordinates;
 use crate::ended::Ended;
 use atoll_core::Address;
 use atoll_core::archipelago;

@@ -5,6 +5,7 @@
 //! what to announce. It has no clock, no I/O and no randomness: the same inputs give the same islands, ids and order.
 //! Timing, subjects and connection strings belong to its caller.
 
+mod bulletin;
 mod change;
 mod engine;
 mod ids;

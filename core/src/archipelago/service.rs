@@ -1,5 +1,6 @@
 //! The archipelago service: the engine between subjects of the bus, on the beat of the flush interval.
 
+use super::bulletin;
 use super::{Change, DesiredRoom, Engine, Position, Settings};
 use crate::Host;
 use crate::bus::{Bus, Message, Pattern, Subject, Subscription};
@@ -7,15 +8,34 @@ use crate::counter::Counter;
 use atoll_proto::archipelago as wire;
 use atoll_proto::archipelago::island_changed_message::PeersEntry;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The header of island changes that this service publishes. Edges write connection strings into those that carry it.
 pub const ATOLL_HEADER: &str = "Atoll-Archipelago";
 
+/// The header of logins that an edge of Atoll announces: it writes the session's connection strings itself.
+pub const EDGE_HEADER: &str = "Atoll-Edge";
+
+/// Writes the connection string of an island (first) for a peer (second) whose login no edge of Atoll announced.
+pub type ForeignStrings = Box<dyn Fn(&str, &str) -> String + Send + Sync>;
+
+/// The connection string of an island whose room the client cannot reach: it is there, and hears nobody.
+pub const OFFLINE: &str = "offline:offline";
+
 /// Messages that may wait for the service: several seconds of heartbeats of ten thousand peers.
 const CAPACITY: usize = 65_536;
+
+/// Time between two messages that tell that the service is there.
+const PRESENCE: Duration = Duration::from_secs(10);
+
+/// How far the first heartbeat may have passed its login, where another process says both: they come by different
+/// subscriptions.
+const REORDERED: Duration = Duration::from_millis(250);
+
+/// Asks for what the service tells out of turn: a process that comes to the bus does not know what it missed.
+pub(crate) const ASK: &str = "atoll.archipelago.ask";
 
 /// How the service behaves.
 #[derive(Debug, Clone)]
@@ -28,6 +48,10 @@ pub struct ServiceSettings {
     pub newcomer_interval: Duration,
     /// A peer silent for longer leaves its island.
     pub peer_timeout: Duration,
+    /// Time between two messages that tell all islands.
+    pub islands_interval: Duration,
+    /// Peers beyond which heartbeats of others are refused: on a bus that is shared, anybody may make some up.
+    pub max_peers: usize,
 }
 
 /// What the service counts, readable from outside.
@@ -77,9 +101,16 @@ impl Watch {
 
 /// What the service listens to, as one queue, so that a login, its heartbeats and its end keep their order.
 fn subscribe(bus: &dyn Bus) -> Subscription {
-    let subjects = ["client-proto.peer.*.heartbeat", "peer.*.connect", "peer.*.disconnect"];
+    let subjects = ["client-proto.peer.*.heartbeat", "peer.*.connect", "peer.*.disconnect", ASK];
     let patterns: Vec<Pattern> = subjects.into_iter().flat_map(Pattern::new).collect();
     bus.subscribe(&patterns, CAPACITY)
+}
+
+/// The last heartbeat of a peer.
+#[derive(Clone, Copy)]
+struct Heard {
+    at: Duration,
+    position: Position,
 }
 
 /// A service that has subscribed: whatever is published from now on will be heard.
@@ -89,18 +120,44 @@ pub struct Service {
     host: Arc<dyn Host>,
     messages: Subscription,
     settings: ServiceSettings,
-    last_heard: HashMap<Arc<str>, Duration>,
+    last_heard: HashMap<Arc<str>, Heard>,
+    /// Peers whose connection strings an edge of Atoll writes. Not more than `max_peers`.
+    of_edges: HashSet<Arc<str>>,
+    strings: ForeignStrings,
     last_flush: Duration,
+    last_presence: Option<Duration>,
+    last_islands: Duration,
+    is_asked: bool,
     watch: Watch,
 }
 
 impl Service {
-    /// Subscribes.
-    pub fn new(settings: ServiceSettings, host: Arc<dyn Host>, bus: Arc<dyn Bus>, watch: Watch) -> Self {
+    /// Subscribes. `strings` are for those whom no edge of Atoll tells of their islands.
+    pub fn new(
+        settings: ServiceSettings,
+        host: Arc<dyn Host>,
+        bus: Arc<dyn Bus>,
+        watch: Watch,
+        strings: ForeignStrings,
+    ) -> Self {
         let messages = subscribe(&*bus);
         let engine = Engine::new(settings.engine.clone());
         let last_flush = host.monotonic();
-        Self { engine, bus, host, messages, settings, last_heard: HashMap::new(), last_flush, watch }
+        Self {
+            engine,
+            bus,
+            host,
+            messages,
+            settings,
+            last_heard: HashMap::new(),
+            of_edges: HashSet::new(),
+            strings,
+            last_flush,
+            last_presence: None,
+            last_islands: last_flush,
+            is_asked: false,
+            watch,
+        }
     }
 
     /// Serves until the bus ends.
@@ -130,8 +187,20 @@ impl Service {
         match levels[..] {
             ["client-proto", "peer", peer, "heartbeat"] => self.heartbeat(peer, &message.payload),
             // A peer that logs in again must hear of its island afresh.
-            ["peer", peer, "connect" | "disconnect"] => self.forget(peer),
-            _ => {}
+            ["peer", peer, "connect"] => {
+                if message.is_from_elsewhere {
+                    self.come_again(peer);
+                } else {
+                    self.forget(peer);
+                }
+                self.note_edge(peer, message.header(EDGE_HEADER).is_some());
+            }
+            ["peer", peer, "disconnect"] => {
+                self.forget(peer);
+                self.of_edges.remove(peer);
+            }
+            // Told behind the next flush, so that it is not older than the changes that were.
+            _ => self.is_asked |= message.subject.as_str() == ASK,
         }
     }
 
@@ -142,14 +211,39 @@ impl Service {
             self.watch.0.refused.add(1);
             return;
         };
+        let now = self.host.monotonic();
+        if !self.last_heard.contains_key(peer) && self.last_heard.len() >= self.settings.max_peers {
+            self.watch.0.refused.add(1);
+            return;
+        }
         let room = heartbeat.desired_room.as_deref().filter(|room| !room.is_empty());
         self.engine.heartbeat(peer, position, room.map_or(DesiredRoom::Clear, DesiredRoom::Set));
-        self.last_heard.insert(peer.into(), self.host.monotonic());
+        self.last_heard.insert(peer.into(), Heard { at: now, position });
     }
 
     fn forget(&mut self, peer: &str) {
         self.engine.disconnect(peer);
         self.last_heard.remove(peer);
+    }
+
+    /// Notes who writes the peer's connection strings. Who finds no place among them is written one that nobody reads.
+    fn note_edge(&mut self, peer: &str, is_of_edge: bool) {
+        if !is_of_edge {
+            self.of_edges.remove(peer);
+        } else if self.of_edges.len() < self.settings.max_peers {
+            self.of_edges.insert(peer.into());
+        }
+    }
+
+    /// Forgets the peer but for a heartbeat that may have come behind this and passed it.
+    fn come_again(&mut self, peer: &str) {
+        let now = self.host.monotonic();
+        let heard = self.last_heard.get(peer).copied().filter(|heard| now.saturating_sub(heard.at) < REORDERED);
+        self.forget(peer);
+        if let Some(heard) = heard {
+            self.engine.heartbeat(peer, heard.position, DesiredRoom::Clear);
+            self.last_heard.insert(peer.into(), heard);
+        }
     }
 
     fn flush(&mut self) {
@@ -166,9 +260,28 @@ impl Service {
                 }
             }
         }
+        self.tell();
         self.watch.0.peers.set(self.engine.peers() as u64);
         self.watch.0.islands.set(self.engine.islands().count() as u64);
         self.watch.0.dropped.set(self.messages.dropped());
+    }
+
+    /// Tells everybody what is due.
+    fn tell(&mut self) {
+        let now = self.last_flush;
+        let is_asked = std::mem::take(&mut self.is_asked);
+        let mut bulletins = Vec::new();
+        if is_asked || self.last_presence.is_none_or(|last| now >= last + PRESENCE) {
+            self.last_presence = Some(now);
+            bulletins.extend(bulletin::presence(self.host.unix_millis(), self.engine.peers()));
+        }
+        if is_asked || now >= self.last_islands + self.settings.islands_interval {
+            self.last_islands = now;
+            bulletins.extend(bulletin::islands(&self.engine));
+        }
+        for bulletin in bulletins {
+            self.hand_over(bulletin);
+        }
     }
 
     /// First the peer itself hears, then the island it comes to: the order of the original.
@@ -180,8 +293,8 @@ impl Service {
         });
         let changed = wire::IslandChangedMessage {
             island_id: island.to_owned(),
-            // Written by the edge that holds the session.
-            conn_str: String::new(),
+            // An edge of Atoll writes its own over it.
+            conn_str: if self.of_edges.contains(peer) { OFFLINE.to_owned() } else { (self.strings)(island, peer) },
             from_island_id: from.map(str::to_owned),
             peers: peers.collect(),
         };
@@ -193,7 +306,10 @@ impl Service {
     /// A message the bus does not take is lost: who waits for it hears of the next change.
     fn publish(&self, subject: &str, message: &impl prost::Message) {
         let Ok(subject) = Subject::new(subject) else { return };
-        let mut message = Message::new(subject, message.encode_to_vec());
+        self.hand_over(Message::new(subject, message.encode_to_vec()));
+    }
+
+    fn hand_over(&self, mut message: Message) {
         message.headers.push((ATOLL_HEADER.to_owned(), "1".to_owned()));
         if self.bus.publish(message).is_err() {
             self.watch.0.lost.add(1);
@@ -203,7 +319,7 @@ impl Service {
     fn forget_silent(&mut self) {
         let now = self.host.monotonic();
         let timeout = self.settings.peer_timeout;
-        let silent = self.last_heard.extract_if(|_, heard| now.saturating_sub(*heard) > timeout);
+        let silent = self.last_heard.extract_if(|_, heard| now.saturating_sub(heard.at) > timeout);
         for (peer, _) in silent {
             self.engine.disconnect(&peer);
         }

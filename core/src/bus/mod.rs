@@ -27,12 +27,14 @@ pub struct Message {
     pub headers: Vec<(String, String)>,
     /// The content, as the subject's documentation defines it.
     pub payload: Bytes,
+    /// Whether another process published it.
+    pub is_from_elsewhere: bool,
 }
 
 impl Message {
     /// A message without headers.
     pub fn new(subject: Subject, payload: impl Into<Bytes>) -> Self {
-        Self { subject, headers: Vec::new(), payload: payload.into() }
+        Self { subject, headers: Vec::new(), payload: payload.into(), is_from_elsewhere: false }
     }
 
     /// What it takes to let it wait, in bytes: at least.

@@ -1,5 +1,7 @@
 //! How a client is told where its island's packets flow.
 
+pub use crate::archipelago::service::OFFLINE;
+
 use super::{Capabilities, Transport};
 use crate::Host;
 use crate::auth::RoomKeys;
@@ -9,14 +11,16 @@ use std::fmt::{self, Debug};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The connection string of an island whose room the client cannot reach: it is there, and hears nobody.
-pub const OFFLINE: &str = "offline:offline";
-
 /// Writes the connection strings of island changes that come from Atoll's own archipelago service. The edge that holds the
 /// sessions knows its doors, so it decides.
 pub trait ConnectionStrings: Debug + Send + Sync + 'static {
     /// Where this session of `address` finds the room of `island`; [`OFFLINE`] when there is no way that its client can use.
     fn write(&self, island: &str, address: Address, session: SessionId, client: Capabilities) -> String;
+
+    /// Where `address`, whose session another program holds, finds the room of `island`. That program passes the string on.
+    fn write_for_foreign(&self, _island: &str, _address: Address) -> String {
+        OFFLINE.to_owned()
+    }
 
     /// Whether such a client is told of its islands at all. Who was sent to a room of its own would leave it for them.
     fn tells_of_islands(&self, _client: Capabilities) -> bool {
@@ -71,6 +75,8 @@ pub struct ByCapabilities {
     /// Where clients reach WebSocket rooms: `wss://` or `ws://`, a host, and perhaps a port and a path, without a slash
     /// at the end.
     pub ws_url: String,
+    /// The same for clients of other programs' sessions, which may be sent to other rooms; to none when `None`.
+    pub foreign_ws_url: Option<String>,
     /// Signs tokens for WebSocket rooms.
     pub keys: RoomKeys,
     /// Whose time stands in tokens.
@@ -85,8 +91,11 @@ impl ByCapabilities {
             (false, true) => "ws-rooms",
             (false, false) => return None,
         };
-        let url = format!("{}/{path}/{room}", self.ws_url);
-        let token = self.keys.mint(&url, address, Some(session), self.host.unix_millis() / 1000).ok()?;
+        self.with_token(format!("{}/{path}/{room}", self.ws_url), address, Some(session))
+    }
+
+    fn with_token(&self, url: String, address: Address, session: Option<SessionId>) -> Option<String> {
+        let token = self.keys.mint(&url, address, session, self.host.unix_millis() / 1000).ok()?;
         Some(format!("ws-room:{url}?access_token={token}"))
     }
 }
@@ -101,11 +110,18 @@ impl ConnectionStrings for ByCapabilities {
         };
         by_default.unwrap_or_else(|| OFFLINE.to_owned())
     }
+
+    /// What such a client can use is not known: it gets what kernels have understood since October 2022.
+    fn write_for_foreign(&self, island: &str, address: Address) -> String {
+        let url = self.foreign_ws_url.as_ref().map(|origin| format!("{origin}/rooms/{island}"));
+        url.and_then(|url| self.with_token(url, address, None)).unwrap_or_else(|| OFFLINE.to_owned())
+    }
 }
 
 impl Debug for ByCapabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("ByCapabilities");
-        shown.field("default", &self.default).field("ws_url", &self.ws_url).finish_non_exhaustive()
+        shown.field("default", &self.default).field("ws_url", &self.ws_url);
+        shown.field("foreign_ws_url", &self.foreign_ws_url).finish_non_exhaustive()
     }
 }

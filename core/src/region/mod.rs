@@ -43,6 +43,7 @@ pub use topics::{
 };
 
 use crate::Host;
+use crate::archipelago::service::EDGE_HEADER;
 use crate::archipelago::service::{Service, ServiceSettings};
 use crate::auth::{Challenge, ContractWallets, RoomKeys, ServerName, SignedFetch};
 use crate::bus::{Bus, Message, Subject};
@@ -122,7 +123,12 @@ impl Region {
         let shards: Vec<Shard> = shard::start(&settings, &host, &counters, &failures);
         let service = settings.archipelago.clone().map(|archipelago| {
             let watch = counters.archipelago.clone();
-            let service = Service::new(archipelago, Arc::clone(&host), Arc::clone(&bus), watch);
+            let writer = Arc::clone(&settings.connection_strings);
+            let strings = move |island: &str, peer: &str| match peer.parse() {
+                Ok(address) => writer.write_for_foreign(island, address),
+                Err(_) => OFFLINE.to_owned(),
+            };
+            let service = Service::new(archipelago, Arc::clone(&host), Arc::clone(&bus), watch, Box::new(strings));
             failures.spawn("the archipelago service".to_owned(), service.run())
         });
         let peer_timeout = settings.archipelago.as_ref().map_or(PEER_TIMEOUT, |service| service.peer_timeout);
@@ -268,8 +274,21 @@ impl Region {
 impl Inner {
     /// Publishes; a message the bus does not take is lost and counted.
     fn publish(&self, subject: &str, payload: Bytes) {
-        let subject = Subject::new(subject).ok();
-        let taken = subject.is_some_and(|subject| self.bus.publish(Message::new(subject, payload)).is_ok());
+        self.hand_over(Subject::new(subject).ok().map(|subject| Message::new(subject, payload)));
+    }
+
+    /// Says that `address` has logged in, and that its connection strings are written here.
+    fn announce(&self, address: Address) {
+        let mut message =
+            Subject::new(&format!("peer.{address}.connect")).ok().map(|subject| Message::new(subject, Bytes::new()));
+        if let Some(message) = &mut message {
+            message.headers.push((EDGE_HEADER.to_owned(), "1".to_owned()));
+        }
+        self.hand_over(message);
+    }
+
+    fn hand_over(&self, message: Option<Message>) {
+        let taken = message.is_some_and(|message| self.bus.publish(message).is_ok());
         if !taken {
             self.counters.bus_lost.add(1);
         }

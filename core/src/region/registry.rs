@@ -134,6 +134,21 @@ impl Registry {
         }
     }
 
+    /// Ends the session of `address`, which has logged in at another edge. It is told that it was kicked.
+    pub(super) fn kick(&self, address: Address) {
+        if let Some(replaced) = self.lock().by_address.remove(&address) {
+            replaced.kicked.store(true, Ordering::Relaxed);
+            replaced.spot.leave();
+        }
+    }
+
+    /// Whether the session of `address` believes to stand in another island than `island`.
+    pub(super) fn is_elsewhere(&self, address: Address, island: &str) -> bool {
+        let sessions = self.lock();
+        let known = sessions.by_address.get(&address).and_then(|entry| entry.island.as_ref());
+        known.is_some_and(|(room, _)| room.as_str() != island)
+    }
+
     pub(super) fn contains(&self, address: Address) -> bool {
         self.lock().by_address.contains_key(&address)
     }

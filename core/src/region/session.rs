@@ -146,7 +146,7 @@ impl Session {
 
     fn announce(&mut self) {
         self.announced = self.region.host.monotonic();
-        self.region.publish(&format!("peer.{}.connect", self.address), Bytes::new());
+        self.region.announce(self.address);
     }
 
     /// Says whether its client is away, as that of a parked session is. From a full region the idle go first.

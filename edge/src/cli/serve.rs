@@ -2,6 +2,7 @@
 
 use super::Flags;
 use super::table::Table;
+use crate::cluster::Membership;
 use crate::config::{Config, Public, Sources};
 use crate::edge::{Edge, Options};
 use crate::http::diallable;
@@ -50,7 +51,13 @@ impl ServeOptions {
         let state_dir = config.state_dir.unwrap_or_else(default_state_dir);
         let limits = config.limits;
         let certificate = config.tls_certificate.zip(config.tls_key);
+        let membership = Membership {
+            nats: config.nats.options(format!("atoll-{}", config.server_name)),
+            roles: config.roles,
+            allow_split: config.allow_split,
+        };
         let edge = Edge::start(Options {
+            membership,
             server_name: config.server_name,
             quic: config.quic_listen,
             quic_gso: config.quic_gso,
@@ -100,10 +107,12 @@ impl ServeOptions {
 /// Addresses that can be dialled from this machine, and what the operator says of how others reach them.
 fn ready_line(edge: &Edge, public: &Public) -> String {
     let http = diallable(edge.http_address());
+    // Without this role it has no doors for clients.
+    let quic = edge.quic_address().map(diallable);
     json!({
         "http": format!("http://{http}"),
-        "quic": format!("https://{}", diallable(edge.quic_address())),
-        "websocket": format!("ws://{http}{WEBSOCKET_PATH}"),
+        "quic": quic.map(|quic| format!("https://{quic}")),
+        "websocket": quic.map(|_| format!("ws://{http}{WEBSOCKET_PATH}")),
         "public_http": public.http_url.as_ref().map(ToString::to_string),
         "public_quic": public.quic_url.as_ref().map(ToString::to_string),
         "public_ips": public.ips,

@@ -18,32 +18,50 @@ pub(super) struct Table<'a> {
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (http, quic) = (diallable(self.edge.http_address()), diallable(self.edge.quic_address()));
+        let http = diallable(self.edge.http_address());
         writeln!(f, "atoll {}", env!("CARGO_PKG_VERSION"))?;
         let mut row = |name: &str, what: fmt::Arguments<'_>| writeln!(f, "  {name:<13} {what}");
-        row("map page", format_args!("http://{http}/   (https: on the same port)"))?;
-        row("about", format_args!("http://{http}/about"))?;
-        row("webtransport", format_args!("https://{quic}/atoll   (subprotocol atoll.1)"))?;
-        row("quic", format_args!("{quic}   (ALPN atoll/1)"))?;
-        row("websocket", format_args!("ws://{http}/atoll/ws   (subprotocol atoll.1)"))?;
-        row("listening", format_args!("tcp {}, udp {}", self.edge.http_address(), self.edge.quic_address()))?;
+        match self.edge.quic_address() {
+            Some(listening) => {
+                let quic = diallable(listening);
+                row("map page", format_args!("http://{http}/   (https: on the same port)"))?;
+                row("about", format_args!("http://{http}/about"))?;
+                row("webtransport", format_args!("https://{quic}/atoll   (subprotocol atoll.1)"))?;
+                row("quic", format_args!("{quic}   (ALPN atoll/1)"))?;
+                row("websocket", format_args!("ws://{http}/atoll/ws   (subprotocol atoll.1)"))?;
+                row("listening", format_args!("tcp {}, udp {listening}", self.edge.http_address()))?;
+            }
+            None => {
+                row("role", format_args!("archipelago; sessions are served elsewhere on NATS"))?;
+                row("status", format_args!("http://{http}/status   (https: on the same port)"))?;
+                row("listening", format_args!("tcp {}", self.edge.http_address()))?;
+            }
+        }
         row("public", format_args!("{}", PublicAddresses(self.public)))?;
         let certificate = self.edge.certificate();
         let left = certificate.remaining(SystemTime::now());
         let renewal = if certificate.kind() == Kind::Development { ", renewed before" } else { "" };
         let (kind, hash) = (certificate.kind(), certificate.sha256_hex());
         row("certificate", format_args!("{kind}, expires in {}{renewal}, sha256 {hash}", Left(left)))?;
-        row("bus", format_args!("embedded"))?;
+        match self.edge.is_nats_connected() {
+            None => row("bus", format_args!("embedded"))?,
+            Some(true) => row("bus", format_args!("NATS"))?,
+            Some(false) => row("bus", format_args!("NATS, which does not answer yet"))?,
+        }
         let Limits { max_sessions, max_room_members, pre_auth, pre_auth_per_ip, .. } = self.limits;
         let limits = format!("{max_sessions} sessions, {max_room_members} in a room");
         row("limits", format_args!("{limits}, {pre_auth} not logged in, {pre_auth_per_ip} of them from one address"))?;
-        let buffers = self.edge.udp_buffers();
-        row("udp buffers", format_args!("{} bytes in, {} bytes out", buffers.receive, buffers.send))?;
+        if let Some(buffers) = self.edge.udp_buffers() {
+            row("udp buffers", format_args!("{} bytes in, {} bytes out", buffers.receive, buffers.send))?;
+        }
         row("state", format_args!("{}", self.state_dir.display()))?;
         for warning in self.edge.warnings() {
             row("warning", format_args!("{warning}"))?;
         }
-        write!(f, "\nOpen http://{http}/ in two tabs of a Chromium browser, or run `atoll bots --count 50`.")
+        if self.edge.quic_address().is_some() {
+            write!(f, "\nOpen http://{http}/ in two tabs of a Chromium browser, or run `atoll bots --count 50`.")?;
+        }
+        Ok(())
     }
 }
 

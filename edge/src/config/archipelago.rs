@@ -9,6 +9,12 @@ use std::time::Duration;
 /// Newcomers get an early flush, at most this often.
 const NEWCOMER_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Time between two messages on the bus that tell all islands: the original service's.
+const ISLANDS_INTERVAL: Duration = Duration::from_secs(120);
+
+/// Peers that archipelago takes up, whoever tells of them: many times what one edge has, and what the engine was measured with.
+const MAX_PEERS_OF_ALL_ISLANDS: usize = 200_000;
+
 /// How peers are grouped.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Archipelago {
@@ -47,6 +53,8 @@ impl Archipelago {
             flush_interval: self.flush_interval,
             newcomer_interval: NEWCOMER_INTERVAL,
             peer_timeout: self.peer_timeout,
+            islands_interval: ISLANDS_INTERVAL,
+            max_peers: MAX_PEERS_OF_ALL_ISLANDS,
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn read(mut variables: Vec<(OsString, OsString)>, problems: &mut Vec<
         }
         match value.into_string() {
             Ok(text) => found.settings.push(Setting { key, value: Value::untyped(text), origin }),
-            Err(bytes) => problems.push(Problem::Value { origin, key, value: bytes.display().to_string() }),
+            Err(bytes) => problems.push(Problem::Value { origin, key, value: key.shown(&bytes.display().to_string()) }),
         }
     }
     found

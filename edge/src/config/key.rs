@@ -22,6 +22,9 @@ pub struct Key {
     pub(super) set: fn(&mut Config, &Value) -> Option<()>,
 }
 
+/// Keys whose values nobody should read in a log.
+const SECRETS: [&str; 5] = ["ws_room.secret", "ws_room.former_secret", "nats.password", "nats.token", "nats.nkey"];
+
 impl Key {
     /// The environment variable by the key's name: `ATOLL_QUIC__LISTEN` for `quic.listen`.
     pub fn variable(&self) -> String {
@@ -33,6 +36,11 @@ impl Key {
         let by_name = self.variable();
         let by_flag = self.flag.map(|flag| format!("ATOLL_{}", flag.replace('-', "_").to_uppercase()));
         by_flag.filter(|by_flag| *by_flag != by_name).into_iter().chain([by_name])
+    }
+
+    /// What a message shows of a value as it was written: nothing of a secret, nor of a URL that may have a password in it.
+    pub(super) fn shown(&self, written: &str) -> String {
+        if SECRETS.contains(&self.name) || written.contains('@') { "…".to_owned() } else { written.to_owned() }
     }
 
     /// Its default in TOML, if it has one.

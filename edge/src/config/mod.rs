@@ -15,12 +15,15 @@ mod kernels;
 mod key;
 mod keys;
 mod log;
+mod nats;
 mod networks;
 mod origins;
 mod problem;
 mod public;
+mod roles;
 mod rooms;
 mod sample;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -31,12 +34,15 @@ pub use kernels::Kernels;
 pub use key::Key;
 pub use keys::KEYS;
 pub use log::LogFilter;
+pub use nats::Nats;
 pub use networks::{Network, NetworkError};
 pub use origins::{AllowedOrigins, WebOrigin, WebOriginError};
 pub use problem::{ConfigError, Origin, Problem};
 pub use public::{HttpUrl, Public, PublicUrlError, QuicUrl};
-pub use rooms::{RoomSecret, RoomSecretError, Rooms};
+pub use roles::{Role, RoleError, Roles};
+pub use rooms::Rooms;
 pub use sample::sample;
+pub use secret::Secret;
 pub use value::Value;
 
 use crate::outbound::{CatalystUrls, ServiceUrl};
@@ -53,6 +59,8 @@ use std::time::Duration;
 pub struct Config {
     /// `state_dir`: where certificate and keys are kept between starts; the user's state directory when `None`.
     pub state_dir: Option<PathBuf>,
+    /// `roles`: what this process does.
+    pub roles: Roles,
     /// `log`: what is logged.
     pub log: LogFilter,
     /// `trusted_proxies`: whose `X-Forwarded-For` is believed.
@@ -93,6 +101,10 @@ pub struct Config {
     pub ethereum_rpc_url: Option<ServiceUrl>,
     /// `archipelago.*`: how peers are grouped.
     pub archipelago: Archipelago,
+    /// `region.allow_split`: whether to start beside another edge of the same cluster.
+    pub allow_split: bool,
+    /// `nats.*`: the cluster to join.
+    pub nats: Nats,
     /// `limits.*`: how much is let in.
     pub limits: Limits,
     /// `shutdown.grace`: how long clients have between being told that the edge ends and the end.
@@ -127,6 +139,25 @@ pub struct Sources {
     pub flags: Vec<(&'static Key, String)>,
 }
 
+/// Keys that are of no use without another.
+const NOT_ALONE: [(&str, &str); 12] = [
+    ("tls.certificate", "tls.key"),
+    ("tls.key", "tls.certificate"),
+    ("nats.user", "nats.password"),
+    ("nats.password", "nats.user"),
+    ("nats.certificate", "nats.key"),
+    ("nats.key", "nats.certificate"),
+    ("nats.user", "nats.url"),
+    ("nats.token", "nats.url"),
+    ("nats.nkey", "nats.url"),
+    ("nats.credentials", "nats.url"),
+    ("nats.roots", "nats.url"),
+    ("nats.certificate", "nats.url"),
+];
+
+/// Ways to say who this process is, of which a cluster is shown one.
+const CREDENTIALS: [&str; 4] = ["nats.user", "nats.token", "nats.nkey", "nats.credentials"];
+
 /// One source's value for one key.
 struct Setting {
     key: &'static Key,
@@ -159,7 +190,7 @@ impl Config {
                 Some(()) => {
                     origins.insert(key.name, origin);
                 }
-                None => problems.push(Problem::Value { origin, key, value: value.to_string() }),
+                None => problems.push(Problem::Value { origin, key, value: key.shown(&value.to_string()) }),
             }
         }
         // Of half a configuration nothing can be said about how its values go together.
@@ -191,10 +222,18 @@ impl Config {
                 why: "an island's room would turn members away",
             });
         }
-        for (given, missing) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
+        for (given, missing) in NOT_ALONE {
             if let (Some(origin), None) = (origins.get(given), origins.get(missing)) {
                 problems.push(Problem::Alone { origin: origin.clone(), given, missing });
             }
+        }
+        if !self.roles.are_all() && self.nats.url.is_empty() {
+            let origin = origins.get("roles").cloned().unwrap_or(Origin::Default);
+            problems.push(Problem::Alone { origin, given: "roles", missing: "nats.url" });
+        }
+        let mut who = CREDENTIALS.into_iter().filter_map(|key| Some((key, origins.get(key)?.clone())));
+        if let (Some(first), Some(second)) = (who.next(), who.next()) {
+            problems.push(Problem::Both { first, second });
         }
         problems
     }
@@ -222,6 +261,7 @@ impl Default for Config {
         let server_name = "atoll".parse().expect("a server name");
         Self {
             state_dir: None,
+            roles: Roles::default(),
             log: LogFilter::default(),
             trusted_proxies: Vec::new(),
             allowed_origins: AllowedOrigins::Any,
@@ -242,6 +282,8 @@ impl Default for Config {
             kernels: Kernels::default(),
             ethereum_rpc_url: None,
             archipelago: Archipelago::default(),
+            allow_split: false,
+            nats: Nats::default(),
             limits: Limits::default(),
             shutdown_grace: Duration::from_secs(2),
         }

@@ -87,6 +87,14 @@ pub enum Problem {
         /// The key that is not.
         missing: &'static str,
     },
+    /// Two values of which only one can hold.
+    #[error("{} ({}) and {} ({}) are both set: set one of them", first.0, first.1, second.0, second.1)]
+    Both {
+        /// One key, and who says it.
+        first: (&'static str, Origin),
+        /// The other one.
+        second: (&'static str, Origin),
+    },
 }
 
 impl Problem {
@@ -96,7 +104,7 @@ impl Problem {
             Self::Unreadable { .. } => (0, 0),
             Self::Syntax { origin, .. } | Self::Unknown { origin, .. } | Self::Value { origin, .. } => origin.place(),
             Self::Twice { second, .. } => second.place(),
-            Self::Conflict { .. } | Self::Alone { .. } => (3, 0),
+            Self::Conflict { .. } | Self::Alone { .. } | Self::Both { .. } => (3, 0),
         }
     }
 }

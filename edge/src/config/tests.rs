@@ -55,6 +55,11 @@ fn partner(key: &str) -> &'static str {
     match key {
         "tls.certificate" => "\ntls.key = '/partner'",
         "tls.key" => "\ntls.certificate = '/partner'",
+        "nats.user" => "\nnats.url = ['nats://a']\nnats.password = 'partner'",
+        "nats.password" => "\nnats.url = ['nats://a']\nnats.user = 'partner'",
+        "nats.certificate" => "\nnats.url = ['nats://a']\nnats.key = '/partner'",
+        "nats.key" => "\nnats.url = ['nats://a']\nnats.certificate = '/partner'",
+        "nats.token" | "nats.nkey" | "nats.credentials" | "nats.roots" | "roles" => "\nnats.url = ['nats://a']",
         _ => "",
     }
 }
@@ -79,14 +84,16 @@ fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
 
 #[test]
 fn a_source_that_is_silent_leaves_what_a_weaker_one_said() {
-    let file = "state_dir = '/a'\nlog = 'error'\ntrusted_proxies = ['10.0.0.1']\nallowed_origins = ['http://o']\npublic_peers = false\nethereum.rpc_url = 'http://e'\nethereum.network = 'goerli'\ncomms.fixed_adapter = 'offline:x'\ncatalyst.content_url = 'http://c'\ncatalyst.lambdas_url = 'http://l'\nquic.gso = false\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
+    let file = "state_dir = '/a'\nroles = ['edge']\nlog = 'error'\ntrusted_proxies = ['10.0.0.1']\nallowed_origins = ['http://o']\npublic_peers = false\nethereum.rpc_url = 'http://e'\nethereum.network = 'goerli'\ncomms.fixed_adapter = 'offline:x'\ncatalyst.content_url = 'http://c'\ncatalyst.lambdas_url = 'http://l'\nquic.gso = false\nserver.name = 'f'\nquic.listen = '[::1]:1'\nhttp.listen = '[::1]:2'\n\
                 [archipelago]\nflush_interval = 3\njoin_distance = 11\nleave_distance = 12.5\nmax_peers = 13\n\
                 peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth = 20\npre_auth_per_ip = 17\nhttp_rate = 21\nhttp_burst = 22\n\
                 [tls]\ncertificate = '/c'\nkey = '/k'\n[public]\nhttp_url = 'http://h'\nquic_url = 'https://q:1'\n\
-                ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[rooms]\nrules = ['x open']\n[ws_room]\nsecret = '0123456789abcdef'\nformer_secret = '0123456789abcdef'\n[kernels]\nbff_p2p = true\nbff_coordinates = 'float'\narchipelago_ws_room = false\n[shutdown]\ngrace = 19\n";
+                ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[rooms]\nrules = ['x open']\n[ws_room]\nsecret = '0123456789abcdef'\nformer_secret = '0123456789abcdef'\nurl = 'http://r'\n[kernels]\nbff_p2p = true\nbff_coordinates = 'float'\narchipelago_ws_room = false\n[region]\nallow_split = true\n[nats]\nurl = ['nats://n']\nuser = 'u'\npassword = 'p'\nroots = '/r'\ncertificate = '/c'\nkey = '/k'\n\
+                engine_subjects = false\ndocumented_subjects = false\ndocumented_heartbeats = true\nclient_proto_coordinates = 'float'\nengine_coordinates = 'double'\n[shutdown]\ngrace = 19\n";
     let config = Given::file(file).read().unwrap();
-    // Of transports there is one so far.
-    for key in KEYS.iter().filter(|key| key.name != "transport.default") {
+    // Of the ways to say who one is there can be one, and of transports there is one so far.
+    let others = ["nats.token", "nats.nkey", "nats.credentials", "transport.default"];
+    for key in KEYS.iter().filter(|key| !others.contains(&key.name)) {
         assert_ne!((key.written)(&config), key.default_value(), "{}", key.name);
     }
     let with = Given::file(file).variable("ATOLL_ARCHIPELAGO__MAX_PEERS", "9").variable("ATOLL_SERVER_NAME", "");
@@ -154,6 +161,8 @@ fn names_of_keys_are_unique_and_sections_stand_together() {
             "catalyst",
             "ethereum",
             "archipelago",
+            "region",
+            "nats",
             "limits",
             "shutdown"
         ]
@@ -177,7 +186,11 @@ fn the_sample_names_every_key_and_reads_as_the_defaults() {
     named.sort_unstable();
     known.sort_unstable();
     assert_eq!(named, known);
-    assert!(file.read().unwrap().state_dir.is_some());
+    // All goes together, but for the ways to say who one is on NATS.
+    assert_eq!(file.refused().len(), 1);
+    let one_way = |line: &&String| !["token = ", "nkey = ", "credentials = "].iter().any(|key| line.starts_with(key));
+    let whole: Vec<_> = whole.iter().filter(one_way).cloned().collect();
+    assert!(Given::file(&whole.join("\n")).read().unwrap().state_dir.is_some());
 }
 
 #[test]
@@ -264,6 +277,20 @@ fn each_source_is_held_to_the_same_bounds() {
         ("session.resume_window", &["0", "3600", "0.5"], &["-1", "3601", "NaN"]),
         ("room.tick", &["0", "0.02", "1"], &["-0.1", "1.1", "fast"]),
         ("shutdown.grace", &["0", "60"], &["-1", "61"]),
+        ("region.allow_split", &["true", "false"], &["1"]),
+        ("nats.user", &["me"], &[""]),
+        ("nats.password", &["p w"], &[""]),
+        ("nats.token", &["t"], &[""]),
+        ("nats.nkey", &["SUAB"], &[""]),
+        ("nats.credentials", &["/x"], &["", "~/x"]),
+        ("nats.roots", &["/x"], &["", "~/x"]),
+        ("nats.certificate", &["/x"], &["", "~/x"]),
+        ("nats.key", &["/x"], &["", "~/x"]),
+        ("nats.engine_subjects", &["true", "false"], &["on"]),
+        ("nats.documented_subjects", &["true", "false"], &["on"]),
+        ("nats.documented_heartbeats", &["true", "false"], &["on"]),
+        ("nats.client_proto_coordinates", &["double", "float"], &["doubles"]),
+        ("nats.engine_coordinates", &["double", "float"], &["f32"]),
     ] {
         let key = key_of(name);
         let sample = key.default_value().unwrap_or_else(|| key.example.to_owned());
@@ -277,7 +304,7 @@ fn each_source_is_held_to_the_same_bounds() {
         }
         for text in wrong {
             let end = |shown: &str| format!("{name} = {shown} is refused: it has to be {}", key.rule);
-            let shown = if text.is_empty() { "\"\"" } else { text };
+            let shown = &*key.shown(if text.is_empty() { "\"\"" } else { text });
             let flag = key.flag.unwrap_or(name);
             assert_eq!(Given::default().flag(name, text).refused(), [format!("--{flag}: {}", end(shown))]);
             if !text.is_empty() {
@@ -285,7 +312,7 @@ fn each_source_is_held_to_the_same_bounds() {
             }
             // A bare word is not TOML at all.
             let [refused] = &Given::file(&line(text)).refused()[..] else { panic!("one problem: {name} {text}") };
-            let as_value = format!("FILE:2: {}", end(&format!("{quotes}{text}{quotes}")));
+            let as_value = format!("FILE:2: {}", end(&key.shown(&format!("{quotes}{text}{quotes}"))));
             assert!(*refused == as_value || refused.starts_with("FILE:2: not TOML: "), "{refused}");
         }
     }
@@ -406,6 +433,21 @@ fn files_that_are_none_are_refused() {
     // Deep nesting ends in an error, not in an overflow.
     assert!(!Given::file(&format!("a = {}", "[".repeat(100_000))).refused().is_empty());
     assert!(!Given::file(&format!("{}a = 1", "a.".repeat(100_000))).refused().is_empty());
+}
+
+#[test]
+fn a_secret_that_is_refused_is_not_shown() {
+    let secrets = KEYS.iter().filter(|key| ["nats.password", "nats.token", "nats.nkey"].contains(&key.name));
+    for key in secrets.chain([key_of("ws_room.secret"), key_of("ws_room.former_secret")]) {
+        let (section, name) = key.name.split_once('.').unwrap();
+        let refused = Given::file(&format!("[{section}]\n{name} = ['hush']")).refused();
+        assert_eq!(refused, [format!("FILE:2: {} = … is refused: it has to be {}", key.name, key.rule)]);
+    }
+    // Whose value is hidden once it is set is hidden when it is refused, too.
+    let hidden = |key: &&Key| key.example.contains("secret") || key.shown("x") == "…";
+    assert!(KEYS.iter().filter(hidden).all(|key| key.shown("x") == "…"));
+    let refused = Given::file("[nats]\nurl = ['http://user:hush@a']").refused();
+    assert!(refused[0].contains("nats.url = … is refused"), "{refused:?}");
 }
 
 #[cfg(unix)]

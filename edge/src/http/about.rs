@@ -2,6 +2,7 @@
 
 use super::status::COMMIT_HASH;
 use super::{Addresses, Shared};
+use crate::cluster::Archipelago;
 use crate::config::EthereumNetwork;
 use crate::native::SUBPROTOCOL;
 use crate::outbound::Service;
@@ -66,8 +67,9 @@ struct Comms {
     healthy: bool,
     protocol: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    commit_hash: Option<&'static str>,
-    users_count: usize,
+    commit_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fixed_adapter: Option<String>,
     adapter: String,
@@ -89,9 +91,12 @@ struct Bff {
 /// Who is not healthy says so by its status, too, with the same body.
 pub(super) async fn about(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> (StatusCode, Json<Body>) {
     let about = &shared.about;
-    let (is_ready, users) = (shared.is_ready(), shared.region.sessions());
+    let users = shared.region.sessions();
     let services = shared.catalyst.services();
-    let healthy = is_ready && services.are_healthy();
+    let archipelago = shared.archipelago();
+    let comms_are_healthy = shared.is_ready() && (archipelago.is_some() || about.fixed_adapter.is_some());
+    let healthy = comms_are_healthy && services.are_healthy();
+    let Archipelago { commit_hash, users: users_count } = archipelago.unwrap_or_default();
     let body = Body {
         healthy,
         content: services.content,
@@ -103,10 +108,10 @@ pub(super) async fn about(State(shared): State<Arc<Shared>>, headers: HeaderMap)
             realm_name: about.server_name.to_string(),
         },
         comms: Comms {
-            healthy: is_ready,
+            healthy: comms_are_healthy,
             protocol: "v3",
-            commit_hash: COMMIT_HASH,
-            users_count: users,
+            commit_hash,
+            users_count,
             fixed_adapter: about.fixed_adapter.as_ref().map(ToString::to_string),
             adapter: adapter(about, &headers),
             atoll: shared.atoll(&headers),
@@ -135,6 +140,15 @@ fn adapter(About { fixed_adapter, addresses, .. }: &About, headers: &HeaderMap) 
 }
 
 impl Shared {
+    /// The archipelago service: this process's own, or the one that was heard of.
+    pub(super) fn archipelago(&self) -> Option<Archipelago> {
+        if self.cluster.roles().archipelago {
+            let users = Some(self.region.sessions() as u64);
+            return Some(Archipelago { commit_hash: COMMIT_HASH.map(str::to_owned), users });
+        }
+        self.cluster.archipelago()
+    }
+
     /// The native doors.
     fn atoll(&self, headers: &HeaderMap) -> Value {
         let About { addresses, heartbeat_interval, .. } = &self.about;
@@ -152,6 +166,9 @@ impl Shared {
                 "heartbeatIntervalMs": heartbeat_interval.as_millis() as u64,
             },
         });
+        if let Some(nats) = self.cluster.nats() {
+            atoll["nats"] = if nats.connected { "connected" } else { "lost" }.into();
+        }
         // Clients that trust a certificate by its hash alone must not be told one that the next renewal changes unannounced.
         if certificate.kind() == Kind::Development {
             atoll["certificateSha256"] = certificate.sha256_hex().into();

@@ -12,8 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub struct Addresses {
     /// Where HTTP listens.
     pub http: SocketAddr,
-    /// Where QUIC listens.
-    pub quic: SocketAddr,
+    /// Where QUIC listens, unless this process is no edge.
+    pub quic: Option<SocketAddr>,
     /// What the operator says.
     pub public: Public,
 }
@@ -21,15 +21,16 @@ pub struct Addresses {
 impl Addresses {
     /// Host and port of QUIC. `headers` are the asking client's: a socket on all interfaces has no address of its own, but
     /// the name by which the client found us leads here.
-    pub(super) fn quic(&self, headers: &HeaderMap) -> String {
-        match &self.public.quic_url {
+    pub(super) fn quic(&self, headers: &HeaderMap) -> Option<String> {
+        let listening = self.quic?;
+        Some(match &self.public.quic_url {
             Some(url) => url.authority(),
-            None => self.reachable(self.quic, headers),
-        }
+            None => self.reachable(listening, headers),
+        })
     }
 
-    pub(super) fn webtransport(&self, headers: &HeaderMap) -> String {
-        format!("https://{}{WEBTRANSPORT_PATH}", self.quic(headers))
+    pub(super) fn webtransport(&self, headers: &HeaderMap) -> Option<String> {
+        Some(format!("https://{}{WEBTRANSPORT_PATH}", self.quic(headers)?))
     }
 
     /// The WebSocket door. Without a public URL it is handed out without TLS, which this port answers, too.
@@ -50,7 +51,7 @@ impl Addresses {
     pub(crate) fn names(&self) -> Vec<String> {
         let hosts = self.public.http_url.iter().map(|url| url.host().to_owned());
         let hosts = hosts.chain(self.public.quic_url.iter().map(|url| url.host().to_owned()));
-        let ips = self.public.ips.iter().copied().chain([self.http.ip(), self.quic.ip()]);
+        let ips = self.public.ips.iter().copied().chain([self.http.ip()]).chain(self.quic.map(|quic| quic.ip()));
         let ips = ips.map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback());
         hosts.chain(ips.map(|ip| ip.to_string())).collect()
     }
@@ -65,10 +66,11 @@ impl Addresses {
                 self.http
             ));
         }
-        let has_ip = self.quic.ip().is_unspecified() && !self.public.ips.is_empty();
-        if is_open(self.quic) && self.public.quic_url.is_none() && !has_ip {
-            let sent = if self.quic.ip().is_unspecified() { "the host they asked for" } else { "this address" };
-            warnings.push(format!("QUIC on {} has no public.quic_url: clients are sent to {sent}", self.quic));
+        let Some(quic) = self.quic else { return warnings };
+        let has_ip = quic.ip().is_unspecified() && !self.public.ips.is_empty();
+        if is_open(quic) && self.public.quic_url.is_none() && !has_ip {
+            let sent = if quic.ip().is_unspecified() { "the host they asked for" } else { "this address" };
+            warnings.push(format!("QUIC on {quic} has no public.quic_url: clients are sent to {sent}"));
         }
         warnings
     }
@@ -104,7 +106,7 @@ mod tests {
     use super::*;
 
     fn addresses(http: &str, quic: &str) -> Addresses {
-        Addresses { http: http.parse().unwrap(), quic: quic.parse().unwrap(), public: Public::default() }
+        Addresses { http: http.parse().unwrap(), quic: Some(quic.parse().unwrap()), public: Public::default() }
     }
 
     fn host(host: &str) -> HeaderMap {
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_socket_on_all_interfaces_is_named_as_the_client_found_us() {
-        let handed_out = |quic: &str, headers: HeaderMap| addresses("[::]:7480", quic).quic(&headers);
+        let handed_out = |quic: &str, headers: HeaderMap| addresses("[::]:7480", quic).quic(&headers).unwrap();
         assert_eq!(handed_out("127.0.0.1:7443", host("other:80")), "127.0.0.1:7443");
         assert_eq!(handed_out("0.0.0.0:7443", host("edge.example:7480")), "edge.example:7443");
         assert_eq!(handed_out("[::]:7443", host("[::1]:7480")), "[::1]:7443");
@@ -126,7 +128,7 @@ mod tests {
     fn without_a_public_url_plain_addresses_are_handed_out() {
         let any = addresses("0.0.0.0:7480", "0.0.0.0:7443");
         assert_eq!(any.websocket(&host("edge.example")), "ws://edge.example:7480/atoll/ws");
-        assert_eq!(any.webtransport(&host("edge.example")), "https://edge.example:7443/atoll");
+        assert_eq!(any.webtransport(&host("edge.example")).unwrap(), "https://edge.example:7443/atoll");
         let own = addresses("127.0.0.1:7480", "127.0.0.1:7443");
         assert_eq!(own.websocket(&host("edge.example")), "ws://127.0.0.1:7480/atoll/ws");
     }
@@ -135,12 +137,12 @@ mod tests {
     fn what_the_operator_says_goes_first() {
         let mut edge = addresses("0.0.0.0:7480", "0.0.0.0:7443");
         edge.public.ips = vec!["2001:db8::7".parse().unwrap(), "203.0.113.7".parse().unwrap()];
-        assert_eq!(edge.quic(&host("x")), "[2001:db8::7]:7443");
+        assert_eq!(edge.quic(&host("x")).unwrap(), "[2001:db8::7]:7443");
         assert_eq!(edge.websocket(&host("x")), "ws://[2001:db8::7]:7480/atoll/ws");
         edge.public.http_url = Some("https://edge.example".parse().unwrap());
         edge.public.quic_url = Some("https://quic.example:8443".parse().unwrap());
-        assert_eq!(edge.quic(&host("x")), "quic.example:8443");
-        assert_eq!(edge.webtransport(&host("x")), "https://quic.example:8443/atoll");
+        assert_eq!(edge.quic(&host("x")).unwrap(), "quic.example:8443");
+        assert_eq!(edge.webtransport(&host("x")).unwrap(), "https://quic.example:8443/atoll");
         assert_eq!(edge.websocket(&host("x")), "wss://edge.example/atoll/ws");
         assert_eq!(edge.names(), ["edge.example", "quic.example", "2001:db8::7", "203.0.113.7"]);
     }

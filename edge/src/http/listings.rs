@@ -78,7 +78,7 @@ async fn island(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Re
 
 async fn core_status(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let users = shared.region.census(|census| census.peers().len());
-    Json(json!({ "healthy": shared.failure().is_none(), "userCount": users }))
+    Json(json!({ "healthy": shared.failure().is_none() && shared.archipelago().is_some(), "userCount": users }))
 }
 
 impl Shared {

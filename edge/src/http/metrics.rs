@@ -1,15 +1,15 @@
 //! `/metrics`: the counts of `/status` in Prometheus' text format. docs/metrics.md says what each one means.
 
 use super::exposition::Page;
-use super::kernel_metrics;
 use super::status::EdgeStatus;
+use super::{kernel_metrics, nats_metrics};
 
 /// The content type of the text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Writes every metric once, in a fixed order.
 pub(super) fn text(status: &EdgeStatus) -> String {
-    let EdgeStatus { version, uptime_seconds, region, native, kernels, http, certificate, .. } = status;
+    let EdgeStatus { version, uptime_seconds, region, native, kernels, nats, http, certificate, .. } = status;
     let mut page = Page::default();
     page.gauge("atoll_info", "Always 1; the label tells the version.");
     page.labelled("atoll_info", "version", version, 1);
@@ -93,5 +93,8 @@ pub(super) fn text(status: &EdgeStatus) -> String {
         page.labelled("atoll_refused_total", "code", code, *count);
     }
     kernel_metrics::write(&mut page, kernels, &region.topics);
+    if let Some(nats) = nats {
+        nats_metrics::write(&mut page, nats);
+    }
     page.finish()
 }

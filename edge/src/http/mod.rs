@@ -9,7 +9,7 @@
 //! | `/comms/…` | these once more, all but the map page |
 //! | `/metrics` | the same for Prometheus |
 //! | `/health/live` | 200 `alive`, or 500 when a part of the region has failed and only a restart helps |
-//! | `/health/ready` | 200 `ready`, or 503 while shutting down and after a failure |
+//! | `/health/ready` | 200 `ready`, or 503 while shutting down, after a failure, and without the NATS cluster where the other half of the region is |
 //! | `/certificate.sha256` | the hash of the certificate shown now, in hex |
 //!
 //! The port answers with and without TLS: a first byte 0x16 begins a TLS handshake, everything else is plain HTTP.
@@ -25,6 +25,7 @@ mod kernel_metrics;
 mod lingering;
 mod listings;
 mod metrics;
+mod nats_metrics;
 mod page;
 mod rates;
 mod serve;
@@ -40,6 +41,7 @@ pub(crate) use addresses::diallable;
 pub(crate) use status::COMMIT_HASH;
 
 use crate::certificate::Shown;
+use crate::cluster::ClusterView;
 use crate::config::Network;
 use crate::native::Door;
 use crate::outbound::{Catalyst, Scenes};
@@ -95,6 +97,8 @@ pub(crate) struct HttpSocket {
 pub(crate) struct HttpOptions {
     pub(crate) about: About,
     pub(crate) region: Region,
+    /// The bus.
+    pub(crate) cluster: ClusterView,
     pub(crate) native: Door,
     /// What the kernels' doors count.
     pub(crate) kernels: Arc<atoll_compat::Counters>,
@@ -128,6 +132,7 @@ pub struct HttpDoor {
 struct Shared {
     about: About,
     region: Region,
+    cluster: ClusterView,
     native: Door,
     kernels: Arc<atoll_compat::Counters>,
     http: Arc<Counters>,
@@ -157,7 +162,8 @@ impl HttpSocket {
 
 impl HttpDoor {
     pub(crate) fn open(socket: HttpSocket, options: HttpOptions) -> Result<Self, HttpError> {
-        let HttpOptions { about, region, native, kernels, certificate, trusted_proxies, doors, dear, .. } = options;
+        let HttpOptions { about, region, cluster, native, kernels, certificate, trusted_proxies, doors, dear, .. } =
+            options;
         let HttpSocket { listener, address } = socket;
         let counters = Arc::new(Counters::default());
         // A kernel has a socket for its session and another for its room, or two.
@@ -169,6 +175,7 @@ impl HttpDoor {
         let shared = Arc::new(Shared {
             about,
             region,
+            cluster,
             native,
             kernels,
             http: Arc::clone(&counters),
@@ -223,10 +230,12 @@ fn tls_config(certificate: &Shown) -> Result<rustls::ServerConfig, rustls::Error
 
 fn router(shared: Arc<Shared>, rates: &Rates) -> Router {
     let limited = |routes: Router<Arc<Shared>>, toll| routes.layer(from_fn_with_state(toll, rates::limited));
-    let pages = Router::new().route("/about", get(about::about)).route("/status", get(status));
+    let is_edge = shared.cluster.roles().edge;
+    let of_edges = |routes: Router<Arc<Shared>>| if is_edge { routes } else { Router::new() };
+    let pages = of_edges(Router::new().route("/about", get(about::about))).route("/status", get(status));
     let lists = limited(listings::routes(), rates.toll_for_lists(&shared.region));
     let as_originals = lists.merge(limited(pages, rates.toll(CHEAP)));
-    let own = page::routes().route("/metrics", get(metrics)).route("/certificate.sha256", get(certificate));
+    let own = of_edges(page::routes()).route("/metrics", get(metrics)).route("/certificate.sha256", get(certificate));
     Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -256,6 +265,7 @@ impl Shared {
             region: self.region.status(),
             native: self.native.status(),
             kernels: self.kernels.status(),
+            nats: self.cluster.nats(),
             http: self.http.status(self.crowds.evictions()),
             certificate: self.certificate.status(),
         }
@@ -285,7 +295,13 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     if shared.failure().is_some() {
         return (StatusCode::SERVICE_UNAVAILABLE, "failed").into_response();
     }
-    "ready".into_response()
+    match (shared.cluster.is_lost(), shared.cluster.roles().are_all()) {
+        (false, _) => "ready".into_response(),
+        // Whoever comes is served.
+        (true, true) => "ready, but NATS is lost".into_response(),
+        // The other half is out of reach.
+        (true, false) => (StatusCode::SERVICE_UNAVAILABLE, "NATS is lost").into_response(),
+    }
 }
 
 async fn certificate(State(shared): State<Arc<Shared>>) -> String {

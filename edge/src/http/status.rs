@@ -4,6 +4,7 @@ use super::counters::HttpStatus;
 use crate::certificate::CertificateStatus;
 use crate::native::NativeStatus;
 use atoll_compat::KernelStatus;
+use atoll_compat::nats::NatsStatus;
 use atoll_core::region::Status;
 use serde::Serialize;
 
@@ -30,6 +31,9 @@ pub(super) struct EdgeStatus {
     pub(super) region: Status,
     pub(super) native: NativeStatus,
     pub(super) kernels: KernelStatus,
+    /// Absent without a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nats: Option<NatsStatus>,
     pub(super) http: HttpStatus,
     pub(super) certificate: CertificateStatus,
 }

@@ -3,7 +3,7 @@
 use atoll_core::room::Sender;
 use atoll_proto::archipelago::IslandChangedMessage;
 use atoll_proto::atoll::server_message::Message;
-use atoll_proto::atoll::{IslandChanged, Member, MembersChanged};
+use atoll_proto::atoll::{ForeignTransport, IslandChanged, Member, MembersChanged};
 use atoll_proto::datagram::{Alias, Tag};
 
 /// Bytes of members in one message; as many again may be an island's peers, together below the limit of 64 KiB.
@@ -17,6 +17,9 @@ const PEERS: usize = 24 * 1024;
 
 /// Longest name of an island or a peer, in bytes. A foreign archipelago may make longer ones.
 const MAX_NAME: usize = 256;
+
+/// What begins the connection strings that this edge writes for native clients.
+const OWN_SCHEME: &str = "quic:";
 
 /// Longest connection string, in bytes.
 const MAX_CONNECTION_STRING: usize = 4096;
@@ -51,15 +54,24 @@ pub(super) fn checked(mut island: IslandChangedMessage) -> Option<IslandChangedM
 pub(super) fn snapshot(
     tag: Tag,
     own: Option<Alias>,
-    island: Option<IslandChangedMessage>,
+    mut island: Option<IslandChangedMessage>,
     members: &[(Alias, Sender)],
 ) -> Vec<Message> {
     let mut named = named(members);
     let first = take_members(&mut named);
     let alias = own.map_or(0, |alias| alias.0);
-    let mut messages = vec![Message::IslandChanged(IslandChanged { island, tag: tag.0, alias, members: first })];
+    let foreign_transport = island.as_mut().and_then(foreign);
+    let changed = IslandChanged { island, tag: tag.0, alias, members: first, foreign_transport };
+    let mut messages = vec![Message::IslandChanged(changed)];
     messages.extend(changes(tag, named, &[]));
     messages
+}
+
+/// Takes out a connection string that a foreign archipelago wrote. What it leads to is for those who speak it.
+fn foreign(island: &mut IslandChangedMessage) -> Option<ForeignTransport> {
+    let connection_string = &mut island.conn_str;
+    let is_foreign = !connection_string.is_empty() && !connection_string.starts_with(OWN_SCHEME);
+    is_foreign.then(|| ForeignTransport { connection_string: std::mem::take(connection_string) })
 }
 
 /// `members_changed`, as many as it takes.
@@ -104,6 +116,21 @@ mod tests {
     use atoll_proto::atoll::ServerMessage;
     use atoll_proto::framing::MAX_MESSAGE;
     use prost::Message as _;
+
+    #[test]
+    fn a_foreign_connection_string_is_told_as_what_it_is() {
+        let told = |conn_str: &str| {
+            let island = IslandChangedMessage { conn_str: conn_str.to_owned(), ..Default::default() };
+            let messages = snapshot(Tag(1), None, Some(island), &[]);
+            let [Message::IslandChanged(changed)] = messages.as_slice() else { panic!("{messages:?}") };
+            let foreign = changed.foreign_transport.as_ref().map(|foreign| foreign.connection_string.clone());
+            (changed.island.as_ref().unwrap().conn_str.clone(), foreign)
+        };
+        assert_eq!(told("quic:I1"), ("quic:I1".to_owned(), None));
+        assert_eq!(told(""), (String::new(), None));
+        let foreign = "livekit:wss://livekit.example?access_token=x";
+        assert_eq!(told(foreign), (String::new(), Some(foreign.to_owned())));
+    }
 
     fn fits(message: Message) -> bool {
         ServerMessage { message: Some(message) }.encoded_len() <= MAX_MESSAGE

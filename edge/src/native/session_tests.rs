@@ -38,6 +38,8 @@ async fn session() -> (Native, Door) {
         flush_interval: Duration::from_secs(2),
         newcomer_interval: Duration::from_millis(250),
         peer_timeout: Duration::from_secs(3600),
+        islands_interval: Duration::from_secs(120),
+        max_peers: 100_000,
     };
     let settings = Settings {
         server_name: "test".parse().unwrap(),

@@ -7,9 +7,9 @@ use atoll_proto::archipelago::{
     SignedChallengeMessage, WelcomeMessage,
 };
 use atoll_proto::atoll::{
-    Capabilities, ClientMessage, Draining, Error, ErrorCode, IslandChanged, Limits, Login, Member, MembersChanged,
-    Publish, Received, Resume, ServerMessage, SignedFetch, Subscribe, Subscribed, TopicMessage, TopicScope,
-    Unsubscribe, Welcome, client_message, server_message,
+    Capabilities, ClientMessage, Draining, Error, ErrorCode, ForeignTransport, IslandChanged, Limits, Login, Member,
+    MembersChanged, Publish, Received, Resume, ServerMessage, SignedFetch, Subscribe, Subscribed, TopicMessage,
+    TopicScope, Unsubscribe, Welcome, client_message, server_message,
 };
 use atoll_proto::framing::{MAX_MESSAGE, put_frame, take_frame};
 use bytes::BytesMut;
@@ -17,6 +17,7 @@ use prost::Message;
 use serde_json::{Value, json};
 
 const CHALLENGE: &str = "dcl-atoll-000102030405060708090a0b0c0d0e0f";
+const FOREIGN: &str = "livekit:wss://livekit.example?access_token=x";
 const TOKEN: &str = "a token is any text";
 
 pub(crate) fn frames() -> Vec<Value> {
@@ -195,12 +196,26 @@ pub(crate) fn server_messages() -> Vec<Value> {
                 tag: 0x0102_0304,
                 alias: 1,
                 members: vec![member(0, OTHER), member(1, ADDRESS)],
+                foreign_transport: None,
             }),
             json!({"islandChanged": {
                 "island": {"islandId": "I2", "connStr": "quic:I2", "fromIslandId": "I1",
                            "peers": {ADDRESS: {"x": 0.0, "y": 0.0, "z": 0.0}, OTHER: {"x": 8.5, "y": 0.0, "z": 0.0}}},
                 "tag": 0x0102_0304, "alias": 1,
                 "members": [{"alias": 0, "name": OTHER}, {"alias": 1, "name": ADDRESS}]}}),
+        ),
+        (
+            "island_changed by a foreign archipelago, whose transport is not this edge's",
+            M::IslandChanged(IslandChanged {
+                island: Some(IslandChangedMessage { island_id: "I3".to_owned(), ..Default::default() }),
+                tag: 0x0102_0305,
+                alias: 0,
+                members: vec![member(0, ADDRESS)],
+                foreign_transport: Some(ForeignTransport { connection_string: FOREIGN.to_owned() }),
+            }),
+            json!({"islandChanged": {
+                "island": {"islandId": "I3", "connStr": "", "peers": {}}, "tag": 0x0102_0305, "alias": 0,
+                "members": [{"alias": 0, "name": ADDRESS}], "foreignTransport": {"connectionString": FOREIGN}}}),
         ),
         (
             "members_changed",

@@ -2,6 +2,7 @@
 //!
 //! The server runs in a process of its own on core 0. Run this on another one: `taskset -c 1 measure fanout`.
 
+mod archipelago;
 mod fanout;
 mod kernels;
 mod latency;
@@ -23,6 +24,8 @@ enum Command {
     Memory(memory::Arguments),
     /// What logins, idle sessions and topics cost at the kernels' door
     Kernels(kernels::Arguments),
+    /// What archipelago takes and how soon it places newcomers, embedded and over NATS
+    Archipelago(archipelago::Arguments),
     /// From sending an update to hearing it
     Latency(latency::Arguments),
     /// How old what a slow receiver hears is, and what its neighbours notice
@@ -40,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Logins(arguments) => arguments.run().await,
         Command::Memory(arguments) => arguments.run().await,
         Command::Kernels(arguments) => arguments.run().await,
+        Command::Archipelago(arguments) => arguments.run().await,
         Command::Latency(arguments) => arguments.run().await,
         Command::SlowReceiver(arguments) => arguments.run().await,
         Command::PlainRoom(arguments) => arguments.run().await,

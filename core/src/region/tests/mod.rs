@@ -1,5 +1,7 @@
 //! A region's queues and tasks in virtual time. Nothing moves between two calls unless a test awaits.
 
+mod bulletins;
+mod elsewhere;
 mod failures;
 mod full;
 mod queues;

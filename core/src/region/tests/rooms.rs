@@ -185,7 +185,13 @@ async fn a_proof_is_the_sessions_in_its_island_and_a_session_enters_rooms_by_rul
 async fn strings_are_written_by_what_a_client_can_use() {
     let host: Arc<dyn Host> = Arc::new(TestHost(Instant::now()));
     let ws_url = "wss://edge.example.org/base".to_owned();
-    let strings = ByCapabilities { default: DefaultTransport::Ws, ws_url, keys: keys(), host };
+    let strings = ByCapabilities {
+        default: DefaultTransport::Ws,
+        ws_url,
+        foreign_ws_url: Some("wss://rooms.example.org".to_owned()),
+        keys: keys(),
+        host,
+    };
     let write = |transports: &[Transport]| {
         let client = transports.iter().fold(Capabilities::NONE, |all, transport| all.with(*transport));
         strings.write("I7", address(1), SessionId(3), client)
@@ -202,7 +208,14 @@ async fn strings_are_written_by_what_a_client_can_use() {
         assert_eq!((verified.address, verified.session), (address(1), Some(SessionId(3))));
     }
     assert_eq!(write(&[Transport::Livekit]), OFFLINE);
+    // Of other programs' sessions nothing is known but the address.
+    let foreign = strings.write_for_foreign("I7", address(1));
+    let token = foreign.strip_prefix("ws-room:wss://rooms.example.org/rooms/I7?access_token=").unwrap();
+    let verified = keys().verify(token, "I7", 0).unwrap();
+    assert_eq!((verified.address, verified.session), (address(1), None));
+    let nowhere = ByCapabilities { foreign_ws_url: None, keys: keys(), ..strings };
+    assert_eq!(nowhere.write_for_foreign("I7", address(1)), OFFLINE);
     assert_eq!("ws".parse(), Ok(DefaultTransport::Ws));
     assert_eq!("livekit".parse::<DefaultTransport>(), Err(DefaultTransportError));
-    assert!(!format!("{strings:?}").contains("secret"));
+    assert!(!format!("{nowhere:?}").contains("secret"));
 }

@@ -98,6 +98,8 @@ fn region(bus: &Arc<LocalBus>, random: &mut Random) -> Region {
             flush_interval: Duration::from_millis(500),
             newcomer_interval: Duration::from_millis(100),
             peer_timeout: PEER_TIMEOUT,
+            islands_interval: Duration::from_secs(120),
+            max_peers: 100_000,
         }),
         connection_strings: Arc::new(NativeOnly),
         rooms: Default::default(),

@@ -1,0 +1,207 @@
+//! The connection to a cluster: what is sent there, and what is taken from there.
+
+use super::counters::Counters;
+use super::incoming::Incoming;
+use super::options::NatsOptions;
+use super::payloads::Payload;
+use super::subjects::{self, Kind};
+use super::{MIRROR_HEADER, NatsError};
+use async_nats::{Client, Event, HeaderMap};
+use atoll_core::bus::{Bus, LocalBus, Message, Subject};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// How long an island change that was heard may come again in another spelling.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Peers whose last island change is remembered.
+const REMEMBERED: usize = 65_536;
+
+/// Time between two lines of the log about the same sort of trouble.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// Headers of a message that are passed on, and their longest value.
+const MAX_HEADERS: usize = 16;
+const MAX_HEADER: usize = 1024;
+
+/// Bytes that the library is given before they have to be on their way.
+const UNFLUSHED: u64 = 256 * 1024;
+
+type Opened = (Vec<AbortHandle>, watch::Receiver<bool>);
+
+/// Begins to connect, and to send and take from then on.
+pub(super) async fn open(
+    options: NatsOptions,
+    local: Arc<LocalBus>,
+    pending: mpsc::Receiver<Message>,
+    counters: Arc<Counters>,
+) -> Result<Opened, NatsError> {
+    let (tell, connected) = watch::channel(false);
+    let events = Arc::clone(&counters);
+    let connect = options.connect_options().map_err(NatsError::Credentials)?.event_callback(move |event| {
+        note(&event, &tell, &events);
+        std::future::ready(())
+    });
+    let setup = |error: &dyn std::fmt::Display| NatsError::Setup(error.to_string());
+    let client = connect.connect(options.servers()).await.map_err(|error| setup(&error))?;
+    let incoming = Incoming::subscribe(&client).await.map_err(|error| setup(&error))?;
+    let taking = tokio::spawn(take(incoming, local, Arc::clone(&counters)));
+    let sending = tokio::spawn(send(client, pending, connected.clone(), options, counters));
+    Ok((vec![taking.abort_handle(), sending.abort_handle()], connected))
+}
+
+fn note(event: &Event, connected: &watch::Sender<bool>, counters: &Counters) {
+    match event {
+        Event::Connected => {
+            counters.connections.add(1);
+            connected.send_replace(true);
+            tracing::info!("NATS: connected");
+        }
+        Event::Disconnected | Event::Closed => {
+            if connected.send_replace(false) {
+                tracing::warn!("NATS is lost; sessions, islands and rooms of this process go on");
+            }
+        }
+        Event::SlowConsumer(_) => counters.slow.add(1),
+        other => tracing::warn!("NATS: {other}"),
+    }
+}
+
+/// Sends what this process publishes, each message in its spellings.
+///
+/// The library would take a thousand of any size while there is no server, or one that does not read. So it gets them only
+/// while there is one, and few bytes at a time.
+async fn send(
+    client: Client,
+    mut pending: mpsc::Receiver<Message>,
+    mut connected: watch::Receiver<bool>,
+    options: NatsOptions,
+    counters: Arc<Counters>,
+) {
+    let mut unflushed = 0;
+    while let Some(message) = pending.recv().await {
+        let size = message.payload.len() as u64;
+        if connected.wait_for(|connected| *connected).await.is_err() {
+            return;
+        }
+        for (subject, headers, payload) in written(message, &options) {
+            let sent = match headers {
+                Some(headers) => client.publish_with_headers(subject, headers, payload).await,
+                None => client.publish(subject, payload).await,
+            };
+            match sent {
+                Ok(()) => counters.sent.add(1),
+                // Larger than the server takes, or a name that it would not take.
+                Err(error) => {
+                    counters.dropped.add(1);
+                    tracing::debug!("not published on NATS: {error}");
+                }
+            }
+        }
+        unflushed += size;
+        if unflushed > UNFLUSHED {
+            // It ends with a connection that is lost, and what was on its way is lost with that.
+            let _ = client.flush().await;
+            unflushed = 0;
+        }
+        counters.pending_bytes.subtract(size);
+    }
+}
+
+type Written = (String, Option<HeaderMap>, bytes::Bytes);
+
+fn written(message: Message, options: &NatsOptions) -> Vec<Written> {
+    let subject = message.subject.as_str();
+    let (kind, copies) = subjects::copies(subject, options.spellings);
+    let payload = Payload::read_own(kind, message.payload.clone()).unwrap_or(Payload::Other(message.payload));
+    let mut headers = HeaderMap::new();
+    for (name, value) in &message.headers {
+        headers.insert(name.as_str(), value.as_str());
+    }
+    let own = match kind {
+        Kind::Discovery => payload.write_own(),
+        _ => payload.write(options.client_proto),
+    };
+    let mut written = vec![(subject.to_owned(), (!headers.is_empty()).then(|| headers.clone()), own)];
+    headers.insert(MIRROR_HEADER, "1");
+    for copy in copies {
+        let coordinates = if copy.is_engine { options.engine } else { options.client_proto };
+        written.push((copy.subject, Some(headers.clone()), payload.write(coordinates)));
+    }
+    written
+}
+
+/// Takes what others publish.
+async fn take(mut messages: Incoming, local: Arc<LocalBus>, counters: Arc<Counters>) {
+    let mut taking = Taking { counters, heard: HashMap::new(), logged: HashMap::new() };
+    while let Some(message) = messages.next().await {
+        if let Some(message) = taking.take(message) {
+            // It always takes it.
+            let _ = local.publish(message);
+        }
+    }
+}
+
+struct Taking {
+    counters: Arc<Counters>,
+    /// The last island change of each peer.
+    heard: HashMap<String, (u64, Instant)>,
+    /// When trouble of a sort was logged last.
+    logged: HashMap<Kind, Instant>,
+}
+
+impl Taking {
+    /// The message by its own name; `None` for one that says nothing, or nothing new.
+    fn take(&mut self, message: async_nats::Message) -> Option<Message> {
+        let headers = message.headers.unwrap_or_default();
+        if headers.get(MIRROR_HEADER).is_some() {
+            return None;
+        }
+        let (name, kind) = subjects::own(&message.subject);
+        let subject = Subject::new(&name).ok();
+        let payload = Payload::read(kind, message.payload).ok();
+        let (Some(subject), Some(payload)) = (subject, payload) else {
+            self.trouble(kind, &message.subject);
+            return None;
+        };
+        let payload = payload.write_own();
+        if kind == Kind::IslandChanged && self.is_repeated(&name, &payload) {
+            self.counters.repeated.add(1);
+            return None;
+        }
+        self.counters.received.add(1);
+        let mut taken = Message::new(subject, payload);
+        taken.is_from_elsewhere = true;
+        let pairs = headers.iter().filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())));
+        taken.headers = pairs.filter(|(_, value)| value.len() <= MAX_HEADER).take(MAX_HEADERS).collect();
+        Some(taken)
+    }
+
+    fn is_repeated(&mut self, name: &str, payload: &[u8]) -> bool {
+        let mut hasher = DefaultHasher::new();
+        payload.hash(&mut hasher);
+        let (hash, now) = (hasher.finish(), Instant::now());
+        if self.heard.len() >= REMEMBERED {
+            self.heard.retain(|_, (_, at)| now.duration_since(*at) < AGAIN);
+            if self.heard.len() >= REMEMBERED {
+                self.heard.clear();
+            }
+        }
+        let last = self.heard.insert(name.to_owned(), (hash, now));
+        last.is_some_and(|(last, at)| last == hash && now.duration_since(at) < AGAIN)
+    }
+
+    fn trouble(&mut self, kind: Kind, subject: &str) {
+        self.counters.malformed.add(1);
+        let now = Instant::now();
+        if self.logged.get(&kind).is_none_or(|at| now.duration_since(*at) >= LOG_PAUSE) {
+            self.logged.insert(kind, now);
+            tracing::warn!(subject, "a message on NATS is not what its subject says");
+        }
+    }
+}
