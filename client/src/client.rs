@@ -189,6 +189,33 @@ impl Client {
         self.send_message(Lane::Large, payload)
     }
 
+    /// Asks for a seat in a room that is no island, in place of that in the island: `quic:<room>` or
+    /// `ws-room:<url>/rooms/<room>`, each perhaps with `?access_token=<token>`; over losses of the connection too.
+    ///
+    /// [`Event::RoomJoined`] tells that the client sits there; [`Event::Refused`] that it does not and sits where it sat, or
+    /// (`RoomLost`) that somebody else has taken the seat since.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`]; [`SendError::TooLarge`] for a string above 8 KiB.
+    pub fn join_room(&self, connection_string: &str) -> Result<(), SendError> {
+        let mut state = self.shared.state();
+        if state.session.closed().is_some() {
+            return Err(SendError::Closed);
+        }
+        let asked = state.session.join(connection_string).map_err(|error| not_taken(error, connection_string.len()));
+        drop(state);
+        self.shared.send_more();
+        asked
+    }
+
+    /// Goes back to the room of the island, as [`Event::IslandChanged`] tells.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub fn leave_room(&self) -> Result<(), SendError> {
+        self.join_room("")
+    }
+
     /// Says something on a topic, to all of the region who hear it: levels separated by dots, none empty. Topics that begin
     /// with `island`, `island_changed` or `heartbeat` belong to the region.
     ///

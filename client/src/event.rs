@@ -14,6 +14,8 @@ use std::time::Duration;
 pub enum Event {
     /// The client sits in the room of an island now; a former seat is gone.
     IslandChanged(Island),
+    /// The client sits in a room that it asked for by [`Client::join_room`](crate::Client::join_room); a former seat is gone.
+    RoomJoined(Room),
     /// Others took or left seats in the client's room.
     MembersChanged {
         /// Those who are new.
@@ -173,6 +175,19 @@ pub struct Island {
     /// Where a foreign archipelago sent the island's peers, as a connection string. Those who followed it are not among
     /// `members`, and this client does not follow.
     pub foreign_transport: Option<String>,
+}
+
+/// A room that is no island.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Its name.
+    pub name: String,
+    /// Names this incarnation of the room on the wire.
+    pub tag: Tag,
+    /// The client's own alias.
+    pub alias: Alias,
+    /// Everybody seated in the room, the client included.
+    pub members: Vec<Member>,
 }
 
 /// Somebody seated in a room.

@@ -63,7 +63,7 @@ pub use discovery::{Discovery, DiscoveryError};
 pub use doors::Doors;
 pub use endpoint::Endpoint;
 pub use error::{ConnectError, LoginError};
-pub use event::{Event, Island, Lane, Member, Message, Packet, Subscription, TopicMessage, TopicScope};
+pub use event::{Event, Island, Lane, Member, Message, Packet, Room, Subscription, TopicMessage, TopicScope};
 pub use limits::Limits;
 pub use login::signed_fetch;
 pub use options::{Options, Proof};

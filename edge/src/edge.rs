@@ -10,6 +10,7 @@ use crate::outbound::{Catalyst, CatalystUrls, Ethereum, Scenes, ServiceUrl};
 use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
 use crate::ws;
 use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, Source, stored_secret};
+use atoll_compat::signed_login::RoomsOrigin;
 use atoll_compat::{Doorway, FixedAdapter, FixedRoom, archipelago_ws, bff, signed_login, ws_room};
 use atoll_core::Host;
 use atoll_core::archipelago::service::ServiceSettings;
@@ -171,6 +172,8 @@ impl Edge {
         let identity = Identity { certificate: certificate.resolver(), keys, gso: options.quic_gso };
         let door = Door::new(region.clone(), native_settings(&options));
         let quic = quic_socket.map(|socket| QuicDoor::open(socket, identity, door.clone())).transpose()?;
+        let reached = addresses.clone();
+        let rooms: RoomsOrigin = Arc::new(move |headers| reached.websocket_origin(headers));
         let about = About {
             server_name: options.server_name,
             addresses,
@@ -191,7 +194,7 @@ impl Edge {
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
             doors: of_edges(roles, || ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels))),
-            dear: of_edges(roles, || signed_login::routes(doorway.clone(), options.fixed_adapter.as_ref())),
+            dear: of_edges(roles, || signed_login::routes(doorway.clone(), options.fixed_adapter.as_ref(), rooms)),
             rate: options.http_rate,
             burst: options.http_burst,
             public_peers: options.public_peers,

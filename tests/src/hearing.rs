@@ -1,13 +1,19 @@
 //! A client that keeps track of its island, what clients send each other, and waiting until they hear it.
 
 use crate::within;
-use atoll_client::{Client, Event, Island, Message, Packet, SendError};
+use atoll_client::{Client, Event, Island, Message, Packet, Room, SendError};
 use atoll_proto::datagram::Sequence;
 use atoll_proto::rfc4;
 use bytes::Bytes;
 use prost::Message as _;
 use std::ops::Deref;
 use std::time::Duration;
+
+/// A room that was joined, as an island of its name.
+fn as_island(Room { name, tag, alias, members }: &Room) -> Island {
+    let (id, members) = (name.clone(), members.clone());
+    Island { id, from: None, tag: *tag, alias: *alias, members, peers: Vec::new(), foreign_transport: None }
+}
 
 /// A client that follows the news of its island.
 pub struct Peer {
@@ -44,6 +50,7 @@ impl Peer {
         let event = self.client.next_event().await;
         match &event {
             Event::IslandChanged(island) => self.island = Some(island.clone()),
+            Event::RoomJoined(room) => self.island = Some(as_island(room)),
             Event::MembersChanged { joined, left } => {
                 let island = self.island.as_mut().expect("members change in a room");
                 island.members.retain(|member| !left.contains(member));

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use atoll_client::{Wallet, signed_fetch_text};
-use atoll_tests::{Answer, Edge, ask};
+use atoll_client::{Event, Wallet, Way, signed_fetch_text};
+use atoll_proto::atoll::ErrorCode;
+use atoll_tests::room::Rfc5;
+use atoll_tests::{Answer, Edge, ask, within};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
@@ -64,6 +66,42 @@ async fn the_room_is_the_realms_unless_it_would_lead_back_here() {
         let answer = post(&edge, "/signed-login", &signed("/signed-login", now(), METADATA)).await;
         assert_eq!(answer.json(), json!({ "fixedAdapter": handed_out }), "{configured}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_of_this_edge_is_given_with_a_token_to_those_it_is_open_to() {
+    let edge = Edge::start_configured("[rooms]\nrules = ['world-* open', 'backstage token']\n").await;
+    let mut strings = Vec::new();
+    for path in ["/signed-login/world-a", "/comms/signed-login/world-a"] {
+        let answer = post(&edge, path, &signed(path, now(), METADATA)).await;
+        assert_eq!(answer.status, 200, "{path}");
+        strings.push(answer.json()["fixedAdapter"].as_str().unwrap().to_owned());
+    }
+    let origin = edge.http().replace("http:", "ws:");
+    assert!(strings[0].starts_with(&format!("ws-room:{origin}/rooms/world-a?access_token=")), "{}", strings[0]);
+    // It lets a kernel in, which need not sign again; a native client of another address it does not.
+    let mut kernel = Rfc5::by_string(edge.http(), &strings[0]).await;
+    let mut other = Rfc5::by_string(edge.http(), &strings[1]).await;
+    kernel.say(&b"hi"[..], false).await;
+    assert_eq!(other.hears().await.1, b"hi");
+    let native = edge.peer(Way::Quic).await;
+    native.join_room(&strings[0]).unwrap();
+    let refusal = within("a refusal", async {
+        loop {
+            if let Event::Refused { code, .. } = native.next_event().await {
+                return code;
+            }
+        }
+    });
+    assert_eq!(refusal.await, ErrorCode::RoomRefused);
+    for room in ["backstage", "nowhere", "a%2Fb"] {
+        let path = format!("/signed-login/{room}");
+        let (status, message) = refused(&edge, &path, &signed(&path, now(), METADATA)).await;
+        assert!(status == 404 && message.contains("no room"), "{room} {status} {message}");
+    }
+    let path = "/signed-login/world-a";
+    let elsewhere = signed("/signed-login/world-b", now(), METADATA);
+    assert_eq!(refused(&edge, path, &elsewhere).await.0, 401, "it was signed for another room");
 }
 
 #[tokio::test(flavor = "multi_thread")]

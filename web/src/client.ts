@@ -4,16 +4,18 @@ import { CLOSED, describeClose, KICKED, MALFORMED, type Closed } from "./close.j
 import { decodeDown, encodeUp, Kind, UP_HEADER_BYTES } from "./datagram.js";
 import { Emitter } from "./emitter.js";
 import { ERROR_CODES, SendError } from "./errors.js";
-import type { ClientEvents, Island } from "./events.js";
+import type { ClientEvents, Island, JoinedRoom } from "./events.js";
 import { Keeper, type ConnectionMaker } from "./keeper.js";
 import { withDefaults } from "./limits.js";
 import type { Connection } from "./login.js";
 import { decodeServerMessage, encodeClientMessage, type Limits, type Position, type ServerMessage } from "./messages.js";
-import { Room } from "./room.js";
+import type { Room } from "./room.js";
+import { Seat } from "./seat.js";
 import { SessionLanes, type Lane } from "./session-lanes.js";
 import { newStats, type Stats } from "./stats.js";
 import { Topics, type Subscription, type TopicMessage, type TopicScope } from "./topics.js";
 import { onWake } from "./wake.js";
+import { Wish } from "./wish.js";
 
 /** How a client stays connected. */
 export interface StayOptions {
@@ -40,6 +42,8 @@ export class AtollClient {
   readonly #stats = newStats();
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #topics = new Topics(this.#stats);
+  readonly #wish = new Wish();
+  readonly #seat = new Seat(this.#emitter, this.#stats);
   readonly #keeper: Keeper;
   readonly #stopWaking: () => void;
   #carrier: Carrier | null;
@@ -50,8 +54,6 @@ export class AtollClient {
   #pendingHeartbeat: ReturnType<typeof setTimeout> | undefined;
   #lastHeartbeat = Number.NEGATIVE_INFINITY;
   #position: Position | null = null;
-  #island: Omit<Island, "members"> | null = null;
-  #room: Room | null = null;
   #sequence = 0;
   #kicked = false;
   #end: Closed | null = null;
@@ -88,8 +90,12 @@ export class AtollClient {
 
   /** The island the client is in, or `null`. Stays while the connection is lost. */
   get island(): Island | null {
-    if (this.#island === null || this.#room === null) return null;
-    return { ...this.#island, members: this.#room.members };
+    return this.#seat.island;
+  }
+
+  /** The room that the client joined and sits in, or `null`. Stays while the connection is lost. */
+  get joinedRoom(): JoinedRoom | null {
+    return this.#seat.joined;
   }
 
   /** What the edge accepts. */
@@ -176,6 +182,22 @@ export class AtollClient {
     return this.#topics.subscribe(topic, scope, listener);
   }
 
+  /**
+   * Asks for a seat in a room that is no island, in place of that in the island: `quic:<room>` or `ws-room:<url>/rooms/<room>`,
+   * each perhaps with `?access_token=<token>`; over losses of the connection too. A `room` event tells that the client sits
+   * there, an `error` event named `ROOM_REFUSED`, `ROOM_FULL` or `INVALID_CONNECTION_STRING` that it stays where it is, and
+   * `ROOM_LOST` that somebody else has taken its seat since. Throws `SendError` of kind `closed`.
+   */
+  joinRoom(connectionString: string): void {
+    this.#assertOpen();
+    this.#wish.ask(connectionString);
+  }
+
+  /** Goes back to the room of the island, as an `island` event tells. Throws `SendError` of kind `closed`. */
+  leaveRoom(): void {
+    this.joinRoom("");
+  }
+
   /** Ends the session. What is not acknowledged may be lost. */
   close(reason = ""): void {
     this.#finish(describeClose(CLOSED, reason));
@@ -200,8 +222,9 @@ export class AtollClient {
 
   #seated(): Room {
     this.#assertOpen();
-    if (this.#room === null) throw new SendError("not_seated", "the client is in no island yet");
-    return this.#room;
+    const { room } = this.#seat;
+    if (room === null) throw new SendError("not_seated", "the client is in no island yet");
+    return room;
   }
 
   #assertOpen(): void {
@@ -231,6 +254,7 @@ export class AtollClient {
     try {
       this.#lanes.attach(carrier, welcome.resumed ?? NOTHING);
       this.#topics.attach(carrier, !isResumed);
+      this.#wish.attach(carrier, !isResumed);
       this.#beat();
       if (carrier.way !== from) this.#emitter.emit("wayChanged", { from, to: carrier.way });
       if (isResumed) this.#emitter.emit("resumed", { way: carrier.way });
@@ -244,14 +268,14 @@ export class AtollClient {
   #beginAnew(): void {
     this.#lanes.detach();
     this.#lanes = this.#newLanes();
-    this.#room = null;
-    this.#island = null;
+    this.#seat.leave();
   }
 
   #lost(closed: Closed): void {
     this.#carrier = null;
     this.#lanes.detach();
     this.#topics.detach();
+    this.#wish.detach();
     this.#emitter.emit("disconnected", closed);
   }
 
@@ -302,11 +326,12 @@ export class AtollClient {
     const datagram = decodeDown(bytes);
     if (datagram === null || !datagram.whole) this.#stats.droppedMalformed++;
     if (datagram === null) return;
-    if (this.#room === null) {
+    const { room } = this.#seat;
+    if (room === null) {
       this.#stats.droppedUnknownTag++;
       return;
     }
-    for (const packet of this.#room.receive(datagram, this.#stats)) {
+    for (const packet of room.receive(datagram, this.#stats)) {
       this.#emitter.emit(packet.kind === Kind.Voice ? "voice" : "packet", packet);
     }
   }
@@ -314,17 +339,20 @@ export class AtollClient {
   #handle(message: ServerMessage): void {
     switch (message.case) {
       case "islandChanged":
-        this.#changeIsland(message);
+        if (message.room !== null || message.island.islandId !== "") this.#wish.seated(message.room !== null);
+        this.#seat.take(message);
         return;
       case "membersChanged":
-        this.#changeMembers(message);
+        this.#seat.change(message);
         return;
       case "kicked":
         this.#kicked = true;
         return;
       case "error": {
         const { code, reason, count } = message;
-        this.#emitter.emit("error", { code, name: ERROR_CODES[code] ?? "UNKNOWN", reason, count });
+        const name = ERROR_CODES[code] ?? "UNKNOWN";
+        this.#wish.refused(name);
+        this.#emitter.emit("error", { code, name, reason, count });
         return;
       }
       case "draining":
@@ -345,35 +373,6 @@ export class AtollClient {
     }
   }
 
-  #changeIsland(message: Extract<ServerMessage, { case: "islandChanged" }>): void {
-    const { island, tag, alias, foreignTransport } = message;
-    const before = this.#room?.tag === tag && this.#room.alias === alias ? this.#room : null;
-    // What a resume announces again tells neither where everybody stood nor where the client came from: that is known.
-    const known = before === null ? null : this.#island;
-    const fromId = island.fromIslandId ?? known?.fromId ?? null;
-    const positions = island.peers.size === 0 && known !== null ? known.positions : island.peers;
-    this.#island = { id: island.islandId, fromId, tag, alias, positions, foreignTransport };
-    if (before === null) {
-      this.#room = new Room(tag, alias, message.members);
-      this.#emitter.emit("island", { ...this.#island, members: this.#room.members });
-      return;
-    }
-    // The same seat after a resume: only who came and went meanwhile is news.
-    const change = before.replace(message.members);
-    if (change.joined.length + change.left.length > 0) {
-      this.#emitter.emit("members", { ...change, members: before.members });
-    }
-  }
-
-  #changeMembers(message: Extract<ServerMessage, { case: "membersChanged" }>): void {
-    if (this.#room === null || this.#room.tag !== message.tag) {
-      this.#stats.droppedMessages++;
-      return;
-    }
-    const left = this.#room.change(message.joined, message.left);
-    this.#emitter.emit("members", { joined: message.joined, left, members: this.#room.members });
-  }
-
   #finish(end: Closed): void {
     if (this.#end !== null) return;
     this.#end = end;
@@ -385,8 +384,7 @@ export class AtollClient {
     this.#keeper.end(end);
     this.#carrier?.close(end.code ?? CLOSED, end.reason);
     this.#carrier = null;
-    this.#room = null;
-    this.#island = null;
+    this.#seat.leave();
     this.#resolveClosed(end);
     this.#emitter.emit("closed", end);
   }

@@ -86,4 +86,7 @@ export const ERROR_CODES: Readonly<Record<number, string>> = {
   [RESUME_REFUSED]: "RESUME_REFUSED",
   11: "INVALID_TOPIC",
   12: "TOO_MANY_SUBSCRIPTIONS",
+  13: "INVALID_CONNECTION_STRING",
+  14: "ROOM_REFUSED",
+  15: "ROOM_LOST",
 };

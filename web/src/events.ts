@@ -22,6 +22,17 @@ export interface Island {
   foreignTransport: string | null;
 }
 
+/** A room that is no island, where a client sits because it asked to. */
+export interface JoinedRoom {
+  name: string;
+  /** Names this incarnation of the room. */
+  tag: number;
+  /** The client's own alias. */
+  alias: number;
+  /** Everybody seated, the client included. */
+  members: Member[];
+}
+
 /** Who came and went. */
 export interface MembersChange {
   joined: Member[];
@@ -53,6 +64,8 @@ export interface Message {
 export interface ClientEvents {
   /** The client was seated in another island. */
   island: Island;
+  /** The client was seated in a room that it asked for. */
+  room: JoinedRoom;
   /** Others took or left a seat in it. */
   members: MembersChange;
   /** Another member sent an update or event. */

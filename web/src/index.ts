@@ -9,7 +9,7 @@ export { Kind } from "./datagram.js";
 export type { Endpoint } from "./discovery.js";
 export { ConnectError, SendError, SubscribeError } from "./errors.js";
 export type { ConnectErrorKind, SendErrorKind, SubscribeErrorKind } from "./errors.js";
-export type { ClientEvents, Island, MembersChange, Message, Refusal } from "./events.js";
+export type { ClientEvents, Island, JoinedRoom, MembersChange, Message, Refusal } from "./events.js";
 export type { Limits, Member, Position } from "./messages.js";
 export * as rfc4 from "./rfc4.js";
 export type { Packet } from "./room.js";

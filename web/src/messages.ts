@@ -20,7 +20,8 @@ export type ClientMessage =
   | { case: "received"; received: Received }
   | { case: "publish"; topic: string; payload: Uint8Array }
   | { case: "subscribe"; subscription: number; scope: Scope; topic: string }
-  | { case: "unsubscribe"; subscription: number };
+  | { case: "unsubscribe"; subscription: number }
+  | { case: "joinRoom"; connectionString: string };
 
 /** Whose messages a subscription hears. */
 export enum Scope {
@@ -97,6 +98,8 @@ export type ServerMessage =
       alias: number;
       members: Member[];
       foreignTransport: string | null;
+      /** The name of a room that the client joined; the island is empty then. */
+      room: string | null;
     }
   | { case: "membersChanged"; tag: number; joined: Member[]; left: number[] }
   | { case: "kicked" }
@@ -127,6 +130,8 @@ export function encodeClientMessage(message: ClientMessage): Uint8Array<ArrayBuf
     }
     case "unsubscribe":
       return out.message(7, new Writer().uint32(1, message.subscription).finish()).finish();
+    case "joinRoom":
+      return out.message(8, new Writer().text(1, message.connectionString).finish()).finish();
   }
 }
 
@@ -235,16 +240,18 @@ function decodeIslandChanged(bytes: Uint8Array): ServerMessage {
   let tag = 0;
   let alias = 0;
   let foreignTransport: string | null = null;
+  let room: string | null = null;
   eachField(bytes, (field, reader) => {
     if (field === 1) decodeAnnouncement(reader.bytes(), island);
     else if (field === 2) tag = reader.fixed32();
     else if (field === 3) alias = reader.uint32();
     else if (field === 4) members.push(decodeMember(reader.bytes()));
     else if (field === 5) foreignTransport = decodeForeignTransport(reader.bytes());
+    else if (field === 6) room = reader.text() || null;
     else return false;
     return true;
   });
-  return { case: "islandChanged", island, tag, alias, members, foreignTransport };
+  return { case: "islandChanged", island, tag, alias, members, foreignTransport, room };
 }
 
 function decodeForeignTransport(bytes: Uint8Array): string {

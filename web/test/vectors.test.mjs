@@ -116,6 +116,7 @@ test("vectors: what a client sends", () => {
     publish: ({ topic, payload }) => ({ case: "publish", topic, payload: unhex(payload) }),
     subscribe: (body) => ({ case: "subscribe", ...body }),
     unsubscribe: (body) => ({ case: "unsubscribe", ...body }),
+    joinRoom: (body) => ({ case: "joinRoom", ...body }),
   };
   assert.ok(native.client_messages.length > 0);
   for (const { note, hex: bytes, value } of native.client_messages) {
@@ -138,9 +139,10 @@ test("vectors: what the edge sends", () => {
     draining: (body) => body,
     subscribed: (body) => body,
     topicMessage: ({ payload, ...rest }) => ({ ...rest, payload: unhex(payload) }),
-    islandChanged: ({ island, foreignTransport = null, ...rest }) => ({
+    islandChanged: ({ island = { islandId: "", connStr: "", peers: {} }, foreignTransport = null, room = null, ...rest }) => ({
       island: { ...island, fromIslandId: island.fromIslandId ?? null, peers: new Map(Object.entries(island.peers)) },
       foreignTransport: foreignTransport?.connectionString ?? null,
+      room,
       ...rest,
     }),
     membersChanged: (body) => body,

@@ -97,6 +97,7 @@ test("messages have the bytes that Comms V3 has", () => {
     alias: 2,
     members: [],
     foreignTransport: null,
+    room: null,
   });
 });
 

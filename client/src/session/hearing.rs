@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::closed::Closed;
-use crate::event::{Event, Lane, Member, Message, Subscription};
+use crate::event::{Event, Island, Lane, Member, Message, Room, Subscription};
 use crate::queue::Loose;
 use crate::seat::{Changes, Seat};
 use atoll_proto::atoll::{
@@ -56,7 +56,10 @@ impl Session {
                     None => Ok(()),
                 }
             }
-            Message::Error(error) => self.hear(refused(error)),
+            Message::Error(error) => {
+                self.wish.refused(error.code());
+                self.hear(refused(error))
+            }
             Message::Draining(draining) => {
                 self.hear(Event::Draining { closes_in: Duration::from_millis(draining.close_in_ms.into()) })
             }
@@ -148,7 +151,12 @@ impl Session {
         Ok(())
     }
 
-    fn island_changed(&mut self, changed: IslandChanged) -> Result<(), Closed> {
+    fn island_changed(&mut self, mut changed: IslandChanged) -> Result<(), Closed> {
+        let name = std::mem::take(&mut changed.room);
+        let is_told_first = changed.island.is_some() || !name.is_empty();
+        if is_told_first {
+            self.wish.seated(!name.is_empty());
+        }
         if let Some(seat) = self.seat.as_mut().filter(|seat| seat.is_in(&changed)) {
             let changes = seat.refresh(changed.members).map_err(lost)?;
             if changes.joined.is_empty() && changes.left.is_empty() {
@@ -158,6 +166,10 @@ impl Session {
         }
         let (seat, island) = Seat::new(changed).map_err(lost)?;
         self.seat = Some(seat);
+        if !name.is_empty() {
+            let Island { tag, alias, members, .. } = island;
+            return self.hear(Event::RoomJoined(Room { name, tag, alias, members }));
+        }
         self.stats.islands += 1;
         self.hear(Event::IslandChanged(island))
     }

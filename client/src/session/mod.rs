@@ -7,6 +7,7 @@ mod lanes;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod wish;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use lanes::Undelivered;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use lanes::{Lanes, Outbound};
 use std::time::Duration;
 use topics::Topics;
+use wish::Wish;
 
 /// What outlives a connection: identity, seat, lanes and events.
 ///
@@ -39,6 +41,7 @@ pub(crate) struct Session {
     sequence: Sequence,
     lanes: Lanes,
     topics: Topics,
+    wish: Wish,
     /// Where the avatar stands, and whether the edge is to be told.
     position: Option<Position>,
     heartbeat_due: bool,
@@ -70,6 +73,7 @@ impl Session {
             sequence: Sequence::default(),
             lanes: Lanes::new(),
             topics: Topics::new(),
+            wish: Wish::default(),
             position: None,
             heartbeat_due: false,
             token: None,
@@ -92,6 +96,11 @@ impl Session {
                 other => return other,
             }
         }
+    }
+
+    /// Asks for the room of a connection string, in whatever connection, or for that of the island.
+    pub(crate) fn join(&mut self, connection_string: &str) -> Result<(), NotTaken> {
+        self.wish.ask(connection_string)
     }
 
     /// Says something on a topic, in a control message of at most `limit` bytes.
@@ -152,7 +161,9 @@ impl Session {
         if let Some(received) = self.lanes.acknowledgement(now) {
             return Some(client_message::Message::Received(received));
         }
-        let Some(position) = self.position.filter(|_| self.heartbeat_due) else { return self.topics.next() };
+        let Some(position) = self.position.filter(|_| self.heartbeat_due) else {
+            return self.wish.next().or_else(|| self.topics.next());
+        };
         self.heartbeat_due = false;
         let heartbeat = Heartbeat { position: Some(position), desired_room: None };
         Some(client_message::Message::Heartbeat(heartbeat))
@@ -202,6 +213,7 @@ impl Session {
         };
         self.keep_token(welcome, now);
         self.topics.go_on(login == Login::New);
+        self.wish.go_on(login == Login::New);
         // The edge repeats the last heartbeat it heard; this may be a newer one.
         self.heartbeat_due = self.position.is_some();
         Ok(login)

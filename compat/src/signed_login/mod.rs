@@ -1,5 +1,6 @@
 //! `signed-login`: where explorers ask, with a signed request (ADR-44), for the connection string of a realm that has one room
-//! for everybody. `POST /signed-login`, `POST /comms/signed-login`.
+//! for everybody. `POST /signed-login`, `POST /comms/signed-login`. And for that of a room of this edge that is no island: the same
+//! paths and `/<room>`; the string has a token for the signer then, and lets in kernels as well as native clients.
 //!
 //! The answer is `{"fixedAdapter": "<connection string>"}`, or `{"message": "<why not>"}` with a status that says whose fault it
 //! is: 400 for a request that cannot be read, 401 for one that proves nothing, 403 for one that is signed for something else,
@@ -11,9 +12,10 @@ mod request;
 use crate::counters::{DoorName, Refusal};
 use crate::doorway::{ClientAddress, Doorway};
 use crate::fixed_adapter::FixedAdapter;
+use atoll_core::Address;
 use atoll_core::auth::AuthError;
 use atoll_core::region::{LoginError, OFFLINE};
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -30,57 +32,92 @@ struct Door {
     doorway: Doorway,
     /// What is handed out.
     adapter: Arc<str>,
+    /// Where the rooms of this edge are, for who asks with these headers.
+    rooms: RoomsOrigin,
 }
+
+/// Scheme, host and port of this edge's WebSocket doors, as who asks with these headers reaches them.
+pub type RoomsOrigin = Arc<dyn Fn(&HeaderMap) -> String + Send + Sync>;
 
 /// The door's routes, which hand out `adapter`. Each request must carry a [`ClientAddress`] among its extensions.
 ///
 /// Who follows a `signed-login:` to here must not be sent on to another one: then, and without an adapter, it is `offline:offline`.
-pub fn routes(doorway: Doorway, adapter: Option<&FixedAdapter>) -> Router {
+pub fn routes(doorway: Doorway, adapter: Option<&FixedAdapter>, rooms: RoomsOrigin) -> Router {
     let adapter = adapter.filter(|adapter| !adapter.is_signed_login()).map_or(OFFLINE, FixedAdapter::as_str);
-    let door = Door { doorway, adapter: adapter.into() };
-    let asked = || post(hand_out).fallback(wrong_method);
-    PATHS.into_iter().fold(Router::new(), |routes, path| routes.route(path, asked())).with_state(door)
+    let door = Door { doorway, adapter: adapter.into(), rooms };
+    let routes = |routes: Router<Door>, path: &'static str| {
+        let room = format!("{path}/{{room}}");
+        routes.route(path, post(hand_out).fallback(wrong_method)).route(&room, post(admit).fallback(wrong_method))
+    };
+    PATHS.into_iter().fold(Router::new(), routes).with_state(door)
 }
 
 async fn hand_out(
-    State(Door { doorway, adapter }): State<Door>,
-    Extension(ClientAddress(from)): Extension<ClientAddress>,
+    State(door): State<Door>,
+    Extension(from): Extension<ClientAddress>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let counters = doorway.counters().of(DoorName::SignedLogin);
-    if !doorway.allows(&headers) {
-        counters.refused(Refusal::Origin);
-        return refused(StatusCode::FORBIDDEN, "pages of this origin may not open sessions here");
-    }
-    let (request, auth_chain_json) = match read(uri.path(), &headers) {
-        Ok(read) => read,
-        Err(error) => {
-            counters.refused(Refusal::Unauthorized);
-            return refused(error.status(), &error.to_string());
+    match identify(&door.doorway, from, &uri, &headers).await {
+        Ok(address) => {
+            tracing::debug!(%address, "an adapter was handed out");
+            Json(json!({ "fixedAdapter": &*door.adapter })).into_response()
         }
+        Err(refusal) => refusal,
+    }
+}
+
+async fn admit(
+    State(door): State<Door>,
+    Path(room): Path<String>,
+    Extension(from): Extension<ClientAddress>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let address = match identify(&door.doorway, from, &uri, &headers).await {
+        Ok(address) => address,
+        Err(refusal) => return refusal,
     };
+    let url = format!("{}/rooms/{room}", (door.rooms)(&headers));
+    match door.doorway.region.mint(&room, address, &url) {
+        Ok(token) => {
+            tracing::debug!(%address, room, "a token for a room was handed out");
+            Json(json!({ "fixedAdapter": format!("ws-room:{url}?access_token={token}") })).into_response()
+        }
+        Err(error) => refused(StatusCode::NOT_FOUND, &error.to_string()),
+    }
+}
+
+/// Who signed the request, or what to answer.
+async fn identify(
+    doorway: &Doorway,
+    ClientAddress(from): ClientAddress,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Address, Response> {
+    let counters = doorway.counters().of(DoorName::SignedLogin);
+    if !doorway.allows(headers) {
+        counters.refused(Refusal::Origin);
+        return Err(refused(StatusCode::FORBIDDEN, "pages of this origin may not open sessions here"));
+    }
+    let (request, auth_chain_json) = read(uri.path(), headers).map_err(|error| {
+        counters.refused(Refusal::Unauthorized);
+        refused(error.status(), &error.to_string())
+    })?;
     // Whoever waits to be judged is among those who have not logged in.
-    let Some(waiting) = doorway.wait(from, counters) else { return too_many() };
+    let waiting = doorway.wait(from, counters).ok_or_else(too_many)?;
     let identified = tokio::select! {
         identified = doorway.region.identify(request, auth_chain_json) => identified,
         () = waiting.evicted() => {
             counters.refused(Refusal::Crowded);
-            return too_many();
+            return Err(too_many());
         }
     };
-    match identified {
-        Ok(address) => {
-            tracing::debug!(%address, "an adapter was handed out");
-            counters.logins.add(1);
-            Json(json!({ "fixedAdapter": &*adapter })).into_response()
-        }
-        Err(error) => {
-            tracing::debug!("a signed login was refused: {error}");
-            counters.refused(Refusal::of(&error));
-            refused(status(&error), &words(&error))
-        }
-    }
+    identified.inspect(|_| counters.logins.add(1)).map_err(|error| {
+        tracing::debug!("a signed login was refused: {error}");
+        counters.refused(Refusal::of(&error));
+        refused(status(&error), &words(&error))
+    })
 }
 
 async fn wrong_method() -> Response {

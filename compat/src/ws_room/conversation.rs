@@ -3,27 +3,31 @@
 use super::link::{KICKED, RoomLink, kicked};
 use super::login::{log_in, send_away};
 use super::outgoing::Outgoing;
-use super::{Generation, Seats, incoming};
+use super::{Generation, MAX_RFC5_FRAME, Seats, incoming};
 use crate::counters::RoomCounters;
 use crate::doorway::Arrival;
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::region::{Grant, JoinFailed, Over, Seat};
 use atoll_core::room::{MAX_ORDERED_PAYLOAD, Sender};
+use bytes::Bytes;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-/// Largest message of RFC-5, in bytes: that of the originals.
-const RFC5: u64 = 16 * 1024;
+/// Largest message of RFC-5, in bytes.
+const RFC5: u64 = MAX_RFC5_FRAME as u64;
 
 /// Largest message of the first generation: the largest packet, and what is around it. The originals had no limit.
 const FIRST: u64 = MAX_ORDERED_PAYLOAD as u64 + 256;
 
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long a client whose session has ended is still heard: what it said here before may be read after that.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 
 /// What a client is told when its room is full: the originals' words, which users know.
 const FULL: &str = "This world is full. Try again later.";
@@ -120,6 +124,9 @@ async fn attend(
         let message = tokio::select! {
             biased;
             over = &mut over => {
+                if over == Over::Ended {
+                    hear_out(socket, &seat, generation, outgoing, counters).await;
+                }
                 if over == Over::Kicked && generation == Generation::Rfc5 {
                     outgoing.push(kicked(KICKED));
                 }
@@ -130,9 +137,32 @@ async fn attend(
             }
             message = socket.receive_sending(outgoing) => message?,
         };
-        match incoming::read(generation, &message) {
-            Some(said) => incoming::say(&seat, said, counters).await?,
-            None => counters.unread.add(1),
+        pass_on(&message, &seat, generation, counters).await?;
+    }
+}
+
+/// Passes on what the client still says. Whether it goes on does not matter any more.
+async fn hear_out(
+    socket: &mut Socket,
+    seat: &Seat,
+    generation: Generation,
+    outgoing: &Outgoing,
+    counters: &RoomCounters,
+) {
+    let until = Instant::now() + LAST_WORDS;
+    while let Ok(Ok(message)) = timeout_at(until, socket.receive_sending(outgoing)).await {
+        if pass_on(&message, seat, generation, counters).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn pass_on(message: &Bytes, seat: &Seat, generation: Generation, counters: &RoomCounters) -> Result<(), Ended> {
+    match incoming::read(generation, message) {
+        Some(said) => incoming::say(seat, said, counters).await,
+        None => {
+            counters.unread.add(1);
+            Ok(())
         }
     }
 }

@@ -41,6 +41,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Seats here for each session of the region: kernels enter the next island before they leave the last.
 pub const SEATS_PER_SESSION: usize = 2;
 
+/// Largest message that a client of RFC-5 may send, in bytes: that of the originals.
+pub const MAX_RFC5_FRAME: usize = 16 * 1024;
+
 /// What the edge says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {

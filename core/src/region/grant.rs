@@ -22,6 +22,8 @@ pub struct Grant {
 pub enum Right<'a> {
     /// A session here.
     Session(&'a Session),
+    /// A session here, and a token for the room that was made for its address.
+    SessionWithToken(&'a Session, &'a str),
     /// A token for the room.
     Token(&'a str),
     /// A proof of an address.
@@ -65,6 +67,11 @@ impl Grant {
         &self.room
     }
 
+    /// Whether the room is that of the session's island.
+    pub fn is_of_island(&self) -> bool {
+        self.generation.is_some()
+    }
+
     /// Who sits down with it.
     pub fn sender(&self) -> &Sender {
         &self.sender
@@ -93,10 +100,16 @@ impl Region {
                     None => self.by_rule(room, address, Some(id)),
                 }
             }
+            Right::SessionWithToken(session, token) => {
+                let (address, id) = (session.address(), session.id());
+                let token = self.room_token(room, token)?;
+                if token.address != address || token.session.is_some_and(|of| of != id) {
+                    return Err(GrantError::NoSuchRoom);
+                }
+                Ok(self.by_island(room, address, Some(id)).unwrap_or_else(|| named(room, address, Some(id))))
+            }
             Right::Token(token) => {
-                let keys = self.settings().room_keys.as_ref().ok_or(GrantError::NoSuchRoom)?;
-                let now = self.inner.host.unix_millis() / 1000;
-                let RoomToken { address, session } = keys.verify(token, room, now)?;
+                let RoomToken { address, session } = self.room_token(room, token)?;
                 match (self.by_island(room, address, session), session) {
                     (Some(grant), _) => Ok(grant),
                     (None, Some(_)) => Err(GrantError::Stale),
@@ -111,6 +124,25 @@ impl Region {
                 }
             }
         }
+    }
+
+    /// A token for the room of this name, for an address that a rule of [`Settings::rooms`](super::Settings::rooms) lets in; `url`
+    /// is where the room is reached, and ends in `rooms/<room>`.
+    ///
+    /// # Errors
+    /// [`GrantError::NoSuchRoom`], also where there are no keys; [`GrantError::Token`] for a URL that is none.
+    pub fn mint(&self, room: &str, address: Address, url: &str) -> Result<String, GrantError> {
+        if !is_room_name(room) {
+            return Err(GrantError::NoSuchRoom);
+        }
+        self.by_rule(room, address, None)?;
+        let keys = self.settings().room_keys.as_ref().ok_or(GrantError::NoSuchRoom)?;
+        Ok(keys.mint(url, address, None, self.inner.host.unix_millis() / 1000)?)
+    }
+
+    fn room_token(&self, room: &str, token: &str) -> Result<RoomToken, GrantError> {
+        let keys = self.settings().room_keys.as_ref().ok_or(GrantError::NoSuchRoom)?;
+        Ok(keys.verify(token, room, self.inner.host.unix_millis() / 1000)?)
     }
 
     /// The grant of the address's session, which has to be `id` if that is given, to the island it stands in.

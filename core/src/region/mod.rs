@@ -240,6 +240,11 @@ impl Region {
         self.shard_of(&room).open_link(room, link).await
     }
 
+    /// The region's clock, from any start: for bounds in time.
+    pub fn now(&self) -> Duration {
+        self.inner.host.monotonic()
+    }
+
     /// Sessions open now.
     pub fn sessions(&self) -> usize {
         self.inner.registry.len()

@@ -8,6 +8,7 @@ use crate::native::SUBPROTOCOL;
 use crate::outbound::Service;
 use atoll_certs::Kind;
 use atoll_compat::FixedAdapter;
+use atoll_compat::ws_room::MAX_RFC5_FRAME;
 use atoll_core::auth::ServerName;
 use atoll_proto::datagram::MAX_PAYLOAD;
 use atoll_proto::framing::MAX_MESSAGE;
@@ -163,6 +164,7 @@ impl Shared {
                 "maxPayloadBytes": MAX_PAYLOAD,
                 "maxOrderedBytes": MAX_ORDERED,
                 "maxLargeBytes": MAX_LARGE,
+                "maxWsRoomFrameBytes": MAX_RFC5_FRAME,
                 "heartbeatIntervalMs": heartbeat_interval.as_millis() as u64,
             },
         });

@@ -110,7 +110,7 @@ impl Drop for Counted<'_> {
 }
 
 /// Every code an `Error` message may carry.
-pub(super) const REFUSALS: [ErrorCode; 12] = [
+pub(super) const REFUSALS: [ErrorCode; 15] = [
     ErrorCode::InvalidPosition,
     ErrorCode::PayloadTooLarge,
     ErrorCode::MalformedDatagram,
@@ -123,6 +123,9 @@ pub(super) const REFUSALS: [ErrorCode; 12] = [
     ErrorCode::ResumeRefused,
     ErrorCode::InvalidTopic,
     ErrorCode::TooManySubscriptions,
+    ErrorCode::InvalidConnectionString,
+    ErrorCode::RoomRefused,
+    ErrorCode::RoomLost,
 ];
 
 /// What the native doors hold and have done.

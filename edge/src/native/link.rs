@@ -3,12 +3,11 @@
 use super::carrier::Carrier;
 use super::control::ControlWriter;
 use super::counters::Counters;
-use super::members;
+use super::members::{self, Place};
 use super::outbox::{Down, Outbox};
 use super::refusals::Refusals;
 use super::streams::Sent;
-use atoll_core::room::{Batch, Frame, Link, MemberList, Pressure, SendError};
-use atoll_proto::archipelago::IslandChangedMessage;
+use atoll_core::room::{Batch, CloseReason, Frame, Link, MemberList, Pressure, SendError};
 use atoll_proto::atoll::ErrorCode;
 use atoll_proto::datagram::Tag;
 use std::sync::Arc;
@@ -36,6 +35,20 @@ impl Hush {
     }
 }
 
+/// Whether somebody else has the seat.
+#[derive(Clone, Default)]
+pub(super) struct Lost(Arc<AtomicBool>);
+
+impl Lost {
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The link of one seat of a native session. It outlives its connection: ordered messages go to the session's outbox.
 pub(super) struct NativeLink {
     ways: Ways,
@@ -43,19 +56,21 @@ pub(super) struct NativeLink {
     connection: Option<(Carrier, ControlWriter)>,
     hush: Hush,
     /// Told with the snapshot of members, so that the client hears of both as one.
-    island: Option<IslandChangedMessage>,
+    place: Option<Place>,
+    /// Told when somebody else has the seat, if that is of a room which was joined.
+    lost: Option<Lost>,
 }
 
 impl NativeLink {
     /// A link for `connection`; without one it only collects what may not be missed.
-    pub(super) fn new(
-        ways: Ways,
-        connection: Option<(Carrier, ControlWriter)>,
-        hush: Hush,
-        island: IslandChangedMessage,
-    ) -> Self {
-        let island = connection.is_some().then_some(island);
-        Self { ways, connection, hush, island }
+    pub(super) fn new(ways: Ways, connection: Option<(Carrier, ControlWriter)>, hush: Hush, place: Place) -> Self {
+        let place = connection.is_some().then_some(place);
+        Self { ways, connection, hush, place, lost: None }
+    }
+
+    /// It, of a room that the client has joined.
+    pub(super) fn joined(self, lost: Lost) -> Self {
+        Self { lost: Some(lost), ..self }
     }
 
     fn members(&mut self, tag: Tag, list: MemberList) -> Pressure {
@@ -63,7 +78,7 @@ impl NativeLink {
             return Pressure::Behind;
         };
         let messages = match list {
-            MemberList::Snapshot { own, members } => members::snapshot(tag, own, self.island.take(), &members),
+            MemberList::Snapshot { own, members } => members::snapshot(tag, own, self.place.take(), &members),
             MemberList::Change { joined, left } => members::change(tag, &joined, &left),
         };
         for message in messages {
@@ -126,8 +141,15 @@ impl Link for NativeLink {
                 self.refused(error);
                 Pressure::Flowing
             }
-            // A kicked session hears of it from the region, a resumed one knows.
-            Frame::Closed(_) => Pressure::Gone,
+            // A kicked session hears of it from the region, a resumed one knows. In a room that was joined an address can be
+            // proved without a session.
+            Frame::Closed(reason) => {
+                if let Some(lost) = self.lost.take().filter(|_| reason == CloseReason::Kicked) {
+                    lost.set();
+                    self.ways.refusals.add(ErrorCode::RoomLost);
+                }
+                Pressure::Gone
+            }
         }
     }
 }

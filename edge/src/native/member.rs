@@ -5,12 +5,14 @@ use super::carrier::Carrier;
 use super::control::ControlWriter;
 use super::door::Door;
 use super::ending::Ending;
-use super::link::{Hush, NativeLink, Ways};
-use super::members;
+use super::link::{Hush, Lost, NativeLink, Ways};
+use super::members::{self, Place};
+use super::room_string::RoomString;
 use super::seats::{Found, Seats};
 use atoll_core::Address;
 use atoll_core::archipelago::Position;
-use atoll_core::region::{HeartbeatError, JoinFailed, Region, SendFailed, Session, SessionEvent};
+use atoll_core::limit::Bucket;
+use atoll_core::region::{Grant, HeartbeatError, JoinFailed, Region, Right, SendFailed, Session, SessionEvent};
 use atoll_proto::archipelago::{Heartbeat, IslandChangedMessage};
 use atoll_proto::atoll::ErrorCode;
 use atoll_proto::close::CloseCode;
@@ -24,6 +26,12 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// Longest time between two heartbeats of a parked session.
 const REPEAT: Duration = Duration::from_secs(10);
+
+/// Rooms that a client may ask for in a second.
+const JOINS: u32 = 2;
+
+/// Rooms that it may ask for at once.
+const JOINS_AT_ONCE: u32 = 16;
 
 /// A way to the client: what its links send on.
 pub(super) type Way = (Carrier, ControlWriter);
@@ -45,11 +53,21 @@ pub(super) struct Member {
     seats: Seats,
     /// The island it stands in. Its peers are only kept until a client has heard of them.
     island: Option<IslandChangedMessage>,
+    /// The room that its client has joined; it sits there and not in that of its island.
+    joined: Option<Joined>,
+    joins: Bucket,
     /// When the client last said where it stands.
     heard: Instant,
     /// When to look whether it could be heard at all.
     doubt: Instant,
     patience: Duration,
+}
+
+/// A room that is no island.
+#[derive(Clone)]
+struct Joined {
+    grant: Grant,
+    lost: Lost,
 }
 
 impl Member {
@@ -59,7 +77,9 @@ impl Member {
         let patience = archipelago.map_or(SILENCE, |archipelago| archipelago.peer_timeout);
         let heard = Instant::now();
         let doubt = heard + doubt_after(patience);
-        Self { region, session, ways, seats: Seats::default(), island: None, heard, doubt, patience }
+        let joins = Bucket::new(JOINS, JOINS_AT_ONCE);
+        let seats = Seats::default();
+        Self { region, session, ways, seats, island: None, joined: None, joins, heard, doubt, patience }
     }
 
     pub(super) fn address(&self) -> Address {
@@ -85,6 +105,8 @@ impl Member {
         match event {
             Some(SessionEvent::IslandChanged(island)) => {
                 match members::checked(island) {
+                    // Where its client will go back to.
+                    Some(island) if self.joined.is_some() => self.island = Some(island),
                     Some(island) => self.move_to(island, way).await?,
                     None => tracing::warn!(address = %self.address(), "an island with an absurdly long name"),
                 }
@@ -98,11 +120,83 @@ impl Member {
         }
     }
 
-    /// Sits down once more in the room of its island, now with a new way to the client.
+    /// Sits down once more where it sat, now with a new way to the client.
     pub(super) async fn sit_again(&mut self, way: &Way) -> Result<(), Ending> {
-        match self.island.take() {
-            Some(island) => self.move_to(island, Some(way)).await,
-            None => Ok(()),
+        match (self.joined.clone(), self.island.take()) {
+            (Some(joined), island) => {
+                self.island = island;
+                // Whoever has the seat now would be kicked, and kick in turn.
+                if !joined.lost.is_set() && !self.sit_in(joined, way).await? {
+                    self.seats.stand_up();
+                }
+                Ok(())
+            }
+            (None, Some(island)) => self.move_to(island, Some(way)).await,
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Takes a seat in the room that a connection string names; goes back to the island for an empty one. What is refused
+    /// changes nothing.
+    pub(super) async fn join_room(&mut self, connection_string: &str, way: &Way) -> Result<(), Ending> {
+        if self.joins.take(self.region.now(), 1).is_err() {
+            self.ways.refusals.add(ErrorCode::TooFast);
+            return Ok(());
+        }
+        if connection_string.is_empty() {
+            return self.go_back(way).await;
+        }
+        let Some(RoomString { room, token }) = RoomString::parse(connection_string) else {
+            self.ways.refusals.add(ErrorCode::InvalidConnectionString);
+            return Ok(());
+        };
+        let right = match token {
+            Some(token) => Right::SessionWithToken(&self.session, token),
+            None => Right::Session(&self.session),
+        };
+        let grant = match self.region.grant_in(room, right).await {
+            Ok(grant) => grant,
+            Err(error) => {
+                tracing::debug!(address = %self.address(), "a room was refused: {error}");
+                self.ways.refusals.add(ErrorCode::RoomRefused);
+                return Ok(());
+            }
+        };
+        if grant.is_of_island() {
+            return self.go_back(way).await;
+        }
+        match self.sit_in(Joined { grant, lost: Lost::default() }, way).await? {
+            true => Ok(()),
+            // Its link was told to be silent for a seat that is not to be had.
+            false => self.sit_again(way).await,
+        }
+    }
+
+    async fn go_back(&mut self, way: &Way) -> Result<(), Ending> {
+        if self.joined.take().is_some() && self.island.is_none() {
+            self.seats.stand_up();
+        }
+        self.sit_again(way).await
+    }
+
+    /// Takes the seat in a room that is no island, if there is one; the former seat is kept for a while.
+    async fn sit_in(&mut self, joined: Joined, way: &Way) -> Result<bool, Ending> {
+        self.seats.hush();
+        let (hush, place) = (Hush::default(), Place::Room(joined.grant.room().as_str().to_owned()));
+        let link = NativeLink::new(self.ways.clone(), Some(way.clone()), hush.clone(), place);
+        match self.region.join(joined.grant.clone(), Box::new(link.joined(joined.lost.clone()))).await {
+            Ok(seat) => {
+                self.seats.take(seat, hush);
+                self.joined = Some(joined);
+                Ok(true)
+            }
+            Err(JoinFailed::Full) => {
+                self.ways.refusals.add(ErrorCode::RoomFull);
+                Ok(false)
+            }
+            // The session has ended, and its next event says so.
+            Err(JoinFailed::Stale) => Ok(true),
+            Err(JoinFailed::Ending) => Err(Ending::shutting_down()),
         }
     }
 
@@ -120,7 +214,7 @@ impl Member {
         // The client must not hear of the former room's members after those of this one.
         self.seats.hush();
         let hush = Hush::default();
-        let link = NativeLink::new(self.ways.clone(), way.cloned(), hush.clone(), island);
+        let link = NativeLink::new(self.ways.clone(), way.cloned(), hush.clone(), Place::Island(island));
         match self.region.join(grant, Box::new(link)).await {
             Ok(seat) => self.seats.take(seat, hush),
             Err(JoinFailed::Stale) => {}

@@ -50,18 +50,32 @@ pub(super) fn checked(mut island: IslandChangedMessage) -> Option<IslandChangedM
     Some(island)
 }
 
+/// What a snapshot of members is told with, once.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Place {
+    /// The island whose room it is.
+    Island(IslandChangedMessage),
+    /// The name of a room that the client has joined.
+    Room(String),
+}
+
 /// `island_changed` with as many members as fit, then `members_changed` with the others.
 pub(super) fn snapshot(
     tag: Tag,
     own: Option<Alias>,
-    mut island: Option<IslandChangedMessage>,
+    place: Option<Place>,
     members: &[(Alias, Sender)],
 ) -> Vec<Message> {
     let mut named = named(members);
     let first = take_members(&mut named);
     let alias = own.map_or(0, |alias| alias.0);
+    let (mut island, room) = match place {
+        Some(Place::Island(island)) => (Some(island), String::new()),
+        Some(Place::Room(room)) => (None, room),
+        None => (None, String::new()),
+    };
     let foreign_transport = island.as_mut().and_then(foreign);
-    let changed = IslandChanged { island, tag: tag.0, alias, members: first, foreign_transport };
+    let changed = IslandChanged { island, tag: tag.0, alias, members: first, foreign_transport, room };
     let mut messages = vec![Message::IslandChanged(changed)];
     messages.extend(changes(tag, named, &[]));
     messages
@@ -121,7 +135,7 @@ mod tests {
     fn a_foreign_connection_string_is_told_as_what_it_is() {
         let told = |conn_str: &str| {
             let island = IslandChangedMessage { conn_str: conn_str.to_owned(), ..Default::default() };
-            let messages = snapshot(Tag(1), None, Some(island), &[]);
+            let messages = snapshot(Tag(1), None, Some(Place::Island(island)), &[]);
             let [Message::IslandChanged(changed)] = messages.as_slice() else { panic!("{messages:?}") };
             let foreign = changed.foreign_transport.as_ref().map(|foreign| foreign.connection_string.clone());
             (changed.island.as_ref().unwrap().conn_str.clone(), foreign)
@@ -189,7 +203,7 @@ mod tests {
         let island = checked(island).unwrap();
         assert!(!island.peers.is_empty());
         let longest = crowd(3_000).into_iter().map(|(alias, _)| (alias, Sender::Server("s".repeat(240).into())));
-        let messages = snapshot(Tag(1), None, Some(island), &longest.collect::<Vec<_>>());
+        let messages = snapshot(Tag(1), None, Some(Place::Island(island)), &longest.collect::<Vec<_>>());
         assert!(messages.into_iter().all(fits));
         let long = IslandChangedMessage { island_id: "i".repeat(MAX_NAME + 1), ..Default::default() };
         assert!(checked(long).is_none());

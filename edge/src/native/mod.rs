@@ -22,6 +22,7 @@ mod outbox;
 mod queues;
 mod refusals;
 mod resumptions;
+mod room_string;
 mod seats;
 mod serve;
 mod session;

@@ -80,13 +80,20 @@ fn reason(code: ErrorCode) -> &'static str {
         ErrorCode::PayloadTooLarge => "a datagram's payload is above the limit in welcome",
         ErrorCode::MalformedDatagram => "a datagram is shorter than its header, or of an unknown kind",
         ErrorCode::NoSeat => "a datagram or message came before the first island_changed",
-        ErrorCode::TooFast => "more heartbeats, datagrams or topic messages than are taken; the newest were dropped",
-        ErrorCode::RoomFull => "the room of the island has no seat left",
+        ErrorCode::TooFast => {
+            "more heartbeats, datagrams, topic messages or joins than are taken; the newest were dropped"
+        }
+        ErrorCode::RoomFull => "the room has no seat left",
         ErrorCode::InvalidRoom => "a desired room has a name of at most 64 bytes",
         ErrorCode::Unsupported => "this room does not offer that kind of datagram, or there is no such scope of topics",
         ErrorCode::LeftRoom => "an ordered or large message is for a room left more than 2 s ago; it reached nobody",
         ErrorCode::InvalidTopic => "the text is no topic to publish to, or one that belongs to the region",
         ErrorCode::TooManySubscriptions => "more subscriptions than a session may have",
+        ErrorCode::InvalidConnectionString => {
+            "a room is joined by quic:<room> or ws-room:<url>/rooms/<room>, perhaps with ?access_token=<token>"
+        }
+        ErrorCode::RoomRefused => "there is no room of this name for this client, or its token does not hold",
+        ErrorCode::RoomLost => "somebody else proved the address to the room that was joined",
         ErrorCode::ResumeRefused => "the resume token is unknown, used or too old",
     }
 }

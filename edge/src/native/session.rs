@@ -10,7 +10,7 @@ use super::door::{Door, Phase};
 use super::ending::Ending;
 use super::inbox::Inbox;
 use super::link::Ways;
-use super::member::{Member, Step};
+use super::member::{Member, Step, Way};
 use super::outbox::Outbox;
 use super::refusals::{Refusals, Reports};
 use super::resumptions::Issued;
@@ -231,7 +231,7 @@ impl Native {
                 message = reader.next() => {
                     let message = message?;
                     self.former_token = None;
-                    self.hear(message)?;
+                    self.hear(message, &way).await?;
                 }
                 stream = streams.next() => {
                     let stream = stream.ok_or_else(gone)?;
@@ -277,7 +277,7 @@ impl Native {
         }
     }
 
-    fn hear(&mut self, message: FromClient) -> Result<(), Ending> {
+    async fn hear(&mut self, message: FromClient, way: &Way) -> Result<(), Ending> {
         match message {
             FromClient::Heartbeat(heartbeat) => {
                 self.member.heartbeat(&heartbeat);
@@ -295,6 +295,7 @@ impl Native {
                 self.topics.unsubscribe(unsubscribe.subscription);
                 Ok(())
             }
+            FromClient::JoinRoom(join) => self.member.join_room(&join.connection_string, way).await,
             FromClient::ChallengeRequest(_) | FromClient::Login(_) => {
                 Err(Ending::new(CloseCode::UnexpectedMessage, "this session is logged in"))
             }

@@ -7,8 +7,8 @@ use atoll_proto::archipelago::{
     SignedChallengeMessage, WelcomeMessage,
 };
 use atoll_proto::atoll::{
-    Capabilities, ClientMessage, Draining, Error, ErrorCode, ForeignTransport, IslandChanged, Limits, Login, Member,
-    MembersChanged, Publish, Received, Resume, ServerMessage, SignedFetch, Subscribe, Subscribed, TopicMessage,
+    Capabilities, ClientMessage, Draining, Error, ErrorCode, ForeignTransport, IslandChanged, JoinRoom, Limits, Login,
+    Member, MembersChanged, Publish, Received, Resume, ServerMessage, SignedFetch, Subscribe, Subscribed, TopicMessage,
     TopicScope, Unsubscribe, Welcome, client_message, server_message,
 };
 use atoll_proto::framing::{MAX_MESSAGE, put_frame, take_frame};
@@ -130,6 +130,16 @@ pub(crate) fn client_messages() -> Vec<Value> {
             json!({"subscribe": {"subscription": 0, "scope": 2, "topic": "island.>"}}),
         ),
         ("unsubscribe", M::Unsubscribe(Unsubscribe { subscription: 7 }), json!({"unsubscribe": {"subscription": 7}})),
+        (
+            "join_room",
+            M::JoinRoom(JoinRoom { connection_string: "quic:world-a?access_token=x.y.z".to_owned() }),
+            json!({"joinRoom": {"connectionString": "quic:world-a?access_token=x.y.z"}}),
+        ),
+        (
+            "join_room, to go back to the island",
+            M::JoinRoom(JoinRoom::default()),
+            json!({"joinRoom": {"connectionString": ""}}),
+        ),
     ];
     cases.into_iter().map(|(note, message, value)| case(note, &client(message).encode_to_vec(), value)).collect()
 }
@@ -196,7 +206,7 @@ pub(crate) fn server_messages() -> Vec<Value> {
                 tag: 0x0102_0304,
                 alias: 1,
                 members: vec![member(0, OTHER), member(1, ADDRESS)],
-                foreign_transport: None,
+                ..Default::default()
             }),
             json!({"islandChanged": {
                 "island": {"islandId": "I2", "connStr": "quic:I2", "fromIslandId": "I1",
@@ -212,10 +222,23 @@ pub(crate) fn server_messages() -> Vec<Value> {
                 alias: 0,
                 members: vec![member(0, ADDRESS)],
                 foreign_transport: Some(ForeignTransport { connection_string: FOREIGN.to_owned() }),
+                ..Default::default()
             }),
             json!({"islandChanged": {
                 "island": {"islandId": "I3", "connStr": "", "peers": {}}, "tag": 0x0102_0305, "alias": 0,
                 "members": [{"alias": 0, "name": ADDRESS}], "foreignTransport": {"connectionString": FOREIGN}}}),
+        ),
+        (
+            "island_changed for a room that the client joined",
+            M::IslandChanged(IslandChanged {
+                tag: 0x0102_0306,
+                alias: 1,
+                members: vec![member(0, OTHER), member(1, ADDRESS)],
+                room: "world-a".to_owned(),
+                ..Default::default()
+            }),
+            json!({"islandChanged": {"tag": 0x0102_0306, "alias": 1, "room": "world-a",
+                   "members": [{"alias": 0, "name": OTHER}, {"alias": 1, "name": ADDRESS}]}}),
         ),
         (
             "members_changed",
