@@ -251,6 +251,12 @@ export function islandChanged({ id, tag, alias, members, fromId = null, peers = 
   return new Writer().message(3, body.finish()).finish();
 }
 
+export function roomJoined({ room, tag, alias, members }) {
+  const body = new Writer().fixed32(2, tag).uint32(3, alias);
+  for (const member of members) body.message(4, encodeMember(member));
+  return new Writer().message(3, body.text(6, room).finish()).finish();
+}
+
 export function membersChanged({ tag, joined = [], left = [] }) {
   const body = new Writer().fixed32(1, tag);
   for (const member of joined) body.message(2, encodeMember(member));
