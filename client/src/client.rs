@@ -191,24 +191,23 @@ impl Client {
 
     /// Asks for a seat in a room that is no island, in place of that in the island: `quic:<room>` or
     /// `ws-room:<url>/rooms/<room>`, each perhaps with `?access_token=<token>`; over losses of the connection too.
-    ///
     /// [`Event::RoomJoined`] tells that the client sits there; [`Event::Refused`] that it does not and sits where it sat, or
     /// (`RoomLost`) that somebody else has taken the seat since.
     ///
     /// # Errors
-    /// [`SendError::Closed`]; [`SendError::TooLarge`] for a string above 8 KiB.
+    /// [`SendError::Closed`]; [`SendError::TooLarge`] above 8 KiB.
     pub fn join_room(&self, connection_string: &str) -> Result<(), SendError> {
         let mut state = self.shared.state();
         if state.session.closed().is_some() {
             return Err(SendError::Closed);
         }
-        let asked = state.session.join(connection_string).map_err(|error| not_taken(error, connection_string.len()));
+        let asked = state.session.join(connection_string);
         drop(state);
         self.shared.send_more();
-        asked
+        asked.map_err(|error| not_taken(error, connection_string.len()))
     }
 
-    /// Goes back to the room of the island, as [`Event::IslandChanged`] tells.
+    /// Goes back to the island, as [`Event::IslandChanged`] tells.
     ///
     /// # Errors
     /// [`SendError::Closed`].

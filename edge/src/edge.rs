@@ -173,7 +173,7 @@ impl Edge {
         let door = Door::new(region.clone(), native_settings(&options));
         let quic = quic_socket.map(|socket| QuicDoor::open(socket, identity, door.clone())).transpose()?;
         let reached = addresses.clone();
-        let rooms: RoomsOrigin = Arc::new(move |headers| reached.websocket_origin(headers));
+        let rooms: RoomsOrigin = Arc::new(move |headers: &HeaderMap| reached.websocket_origin(headers));
         let about = About {
             server_name: options.server_name,
             addresses,

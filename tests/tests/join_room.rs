@@ -8,7 +8,6 @@ use atoll_proto::atoll::ErrorCode;
 use atoll_tests::proxy::UdpProxy;
 use atoll_tests::room::Rfc5;
 use atoll_tests::{Edge, Peer, chat, eventually, position, within};
-use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SECRET: &str = "a secret of sixteen bytes or more";
@@ -66,12 +65,12 @@ async fn native_clients_and_kernels_of_a_world_hear_each_other() {
     for peer in &peers {
         peer.heartbeat(HERE);
     }
-    let told = eventually("three peers in an island", || async {
+    eventually("three peers in an island", || async {
         let status = edge.status().await;
         let archipelago = &status["region"]["archipelago"];
-        (archipelago["peers"] == 3 && archipelago["islands"] == 1).then_some(archipelago["changes"].clone())
-    });
-    assert_eq!(told.await, Value::from(3));
+        (archipelago["peers"] == 3 && archipelago["islands"] == 1).then_some(())
+    })
+    .await;
     kernel.say(chat("still here").to_vec(), false).await;
     for peer in &mut peers[1..] {
         while peer.message().await.payload != chat("still here") {}
@@ -125,14 +124,6 @@ async fn who_may_not_enter_sits_where_it_sat() {
         .unwrap();
     assert_eq!(peer.seated(1).await.id, "backstage");
     neighbour.seated(1).await;
-    // More than anybody needs.
-    for _ in 0..40 {
-        peer.join_room("quic:nowhere").unwrap();
-        if refused(&mut peer).await == ErrorCode::TooFast {
-            return;
-        }
-    }
-    panic!("forty joins at once are too many");
 }
 
 #[tokio::test(flavor = "multi_thread")]

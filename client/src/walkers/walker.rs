@@ -123,7 +123,8 @@ impl Walker {
                 outcome.island = None;
             }
             Event::Closed(why) => return Some(why.label()),
-            Event::MembersChanged { .. }
+            Event::RoomJoined(_)
+            | Event::MembersChanged { .. }
             | Event::Large(_)
             | Event::Topic(_)
             | Event::Subscribed(_)

@@ -63,7 +63,7 @@ async fn hand_out(
             tracing::debug!(%address, "an adapter was handed out");
             Json(json!({ "fixedAdapter": &*door.adapter })).into_response()
         }
-        Err(refusal) => refusal,
+        Err((status, why)) => refused(status, &why),
     }
 }
 
@@ -76,7 +76,7 @@ async fn admit(
 ) -> Response {
     let address = match identify(&door.doorway, from, &uri, &headers).await {
         Ok(address) => address,
-        Err(refusal) => return refusal,
+        Err((status, why)) => return refused(status, &why),
     };
     let url = format!("{}/rooms/{room}", (door.rooms)(&headers));
     match door.doorway.region.mint(&room, address, &url) {
@@ -94,15 +94,15 @@ async fn identify(
     ClientAddress(from): ClientAddress,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Address, Response> {
+) -> Result<Address, (StatusCode, String)> {
     let counters = doorway.counters().of(DoorName::SignedLogin);
     if !doorway.allows(headers) {
         counters.refused(Refusal::Origin);
-        return Err(refused(StatusCode::FORBIDDEN, "pages of this origin may not open sessions here"));
+        return Err((StatusCode::FORBIDDEN, "pages of this origin may not open sessions here".to_owned()));
     }
     let (request, auth_chain_json) = read(uri.path(), headers).map_err(|error| {
         counters.refused(Refusal::Unauthorized);
-        refused(error.status(), &error.to_string())
+        (error.status(), error.to_string())
     })?;
     // Whoever waits to be judged is among those who have not logged in.
     let waiting = doorway.wait(from, counters).ok_or_else(too_many)?;
@@ -116,7 +116,7 @@ async fn identify(
     identified.inspect(|_| counters.logins.add(1)).map_err(|error| {
         tracing::debug!("a signed login was refused: {error}");
         counters.refused(Refusal::of(&error));
-        refused(status(&error), &words(&error))
+        (status(&error), words(&error))
     })
 }
 
@@ -125,8 +125,8 @@ async fn wrong_method() -> Response {
     ([(header::ALLOW, "POST")], answer).into_response()
 }
 
-fn too_many() -> Response {
-    refused(StatusCode::SERVICE_UNAVAILABLE, "too many wait to log in")
+fn too_many() -> (StatusCode, String) {
+    (StatusCode::SERVICE_UNAVAILABLE, "too many wait to log in".to_owned())
 }
 
 fn refused(status: StatusCode, message: &str) -> Response {

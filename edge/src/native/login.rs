@@ -64,7 +64,8 @@ impl Login {
                 | FromClient::Received(_)
                 | FromClient::Publish(_)
                 | FromClient::Subscribe(_)
-                | FromClient::Unsubscribe(_) => {
+                | FromClient::Unsubscribe(_)
+                | FromClient::JoinRoom(_) => {
                     return Err(unexpected("a login must come first"));
                 }
             }
