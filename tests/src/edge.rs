@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 /// What a process that is archipelago alone signs tokens for rooms with.
-pub const ROOM_SECRET: &str = "the secret of rooms elsewhere";
+const ROOM_SECRET: &str = "the secret of rooms elsewhere";
 
 /// The binary under test, running. Dropping it kills the process.
 pub struct Edge {

@@ -40,6 +40,7 @@ pub(crate) fn seat(address: &str) -> Message {
         alias: OWN,
         members: vec![member(OWN, address), member(NEIGHBOUR, NEIGHBOUR_NAME)],
         foreign_transport: None,
+        room: String::new(),
     })
 }
 
