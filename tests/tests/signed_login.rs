@@ -84,7 +84,7 @@ async fn a_room_of_this_edge_is_given_with_a_token_to_those_it_is_open_to() {
     let mut other = Rfc5::by_string(edge.http(), &strings[1]).await;
     kernel.say(&b"hi"[..], false).await;
     assert_eq!(other.hears().await.1, b"hi");
-    let native = edge.peer(Way::Quic).await;
+    let mut native = edge.peer(Way::Quic).await;
     native.join_room(&strings[0]).unwrap();
     let refusal = within("a refusal", async {
         loop {
