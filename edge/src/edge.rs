@@ -219,6 +219,7 @@ impl Edge {
     /// Ends in order: not ready, no newcomers, every session told and then ended. Takes at most 6 seconds more than
     /// [`Options::shutdown_grace`].
     pub async fn close(self) {
+        self.cluster.stand_down();
         self.http.drain();
         if let Some(quic) = &self.quic {
             quic.drain();

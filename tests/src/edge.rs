@@ -28,8 +28,8 @@ pub struct Edge {
 /// Where the bus of edges under test is, and archipelago: `ATOLL_SETUP` is `nats` or `apart`, and neither by default.
 #[derive(Default)]
 struct Half {
-    archipelago: Option<(Child, TempDir)>,
-    nats: Option<NatsServer>,
+    _archipelago: Option<(Child, TempDir)>,
+    _nats: Option<NatsServer>,
 }
 
 impl Half {
@@ -49,7 +49,7 @@ impl Half {
         if archipelago.is_some() {
             edge.env("ATOLL_ROLES", "edge");
         }
-        Self { archipelago, nats: Some(nats) }
+        Self { _archipelago: archipelago, _nats: Some(nats) }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The connection to a cluster: what is sent there, and what is taken from there.
 
 use super::counters::Counters;
+use super::events::Events;
 use super::incoming::Incoming;
 use super::options::NatsOptions;
 use super::payloads::Payload;
 use super::subjects::{self, Kind};
 use super::{MIRROR_HEADER, NatsError};
-use async_nats::{Client, Event, HeaderMap};
+use async_nats::client::PublishErrorKind;
+use async_nats::{Client, HeaderMap};
 use atoll_core::bus::{Bus, LocalBus, Message, Subject};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -42,34 +44,20 @@ pub(super) async fn open(
     counters: Arc<Counters>,
 ) -> Result<Opened, NatsError> {
     let (tell, connected) = watch::channel(false);
-    let events = Arc::clone(&counters);
-    let connect = options.connect_options().map_err(NatsError::Credentials)?.event_callback(move |event| {
-        note(&event, &tell, &events);
-        std::future::ready(())
-    });
+    let servers: Vec<String> = options.servers.iter().map(ToString::to_string).collect();
+    let events = Arc::new(Events::new(servers.join(", "), Arc::clone(&counters), tell));
+    let pace = Arc::clone(&events);
+    let connect =
+        options.connect_options()?.reconnect_delay_callback(move |_| pace.pause()).event_callback(move |event| {
+            events.note(&event);
+            std::future::ready(())
+        });
     let setup = |error: &dyn std::fmt::Display| NatsError::Setup(error.to_string());
     let client = connect.connect(options.servers()).await.map_err(|error| setup(&error))?;
     let incoming = Incoming::subscribe(&client).await.map_err(|error| setup(&error))?;
     let taking = tokio::spawn(take(incoming, local, Arc::clone(&counters)));
     let sending = tokio::spawn(send(client, pending, connected.clone(), options, counters));
     Ok((vec![taking.abort_handle(), sending.abort_handle()], connected))
-}
-
-fn note(event: &Event, connected: &watch::Sender<bool>, counters: &Counters) {
-    match event {
-        Event::Connected => {
-            counters.connections.add(1);
-            connected.send_replace(true);
-            tracing::info!("NATS: connected");
-        }
-        Event::Disconnected | Event::Closed => {
-            if connected.send_replace(false) {
-                tracing::warn!("NATS is lost; sessions, islands and rooms of this process go on");
-            }
-        }
-        Event::SlowConsumer(_) => counters.slow.add(1),
-        other => tracing::warn!("NATS: {other}"),
-    }
 }
 
 /// Sends what this process publishes, each message in its spellings.
@@ -84,6 +72,7 @@ async fn send(
     counters: Arc<Counters>,
 ) {
     let mut unflushed = 0;
+    let mut logged = None;
     while let Some(message) = pending.recv().await {
         let size = message.payload.len() as u64;
         if connected.wait_for(|connected| *connected).await.is_err() {
@@ -96,10 +85,14 @@ async fn send(
             };
             match sent {
                 Ok(()) => counters.sent.add(1),
-                // Larger than the server takes, or a name that it would not take.
                 Err(error) => {
-                    counters.dropped.add(1);
-                    tracing::debug!("not published on NATS: {error}");
+                    let is_too_large = error.kind() == PublishErrorKind::MaxPayloadExceeded;
+                    let counter = if is_too_large { &counters.too_large } else { &counters.dropped };
+                    counter.add(1);
+                    if logged.is_none_or(|at: Instant| at.elapsed() >= LOG_PAUSE) {
+                        logged = Some(Instant::now());
+                        tracing::warn!(%error, bytes = size, "a message is not published on NATS");
+                    }
                 }
             }
         }

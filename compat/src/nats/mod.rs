@@ -7,6 +7,7 @@
 
 mod connection;
 mod counters;
+mod events;
 mod incoming;
 mod options;
 mod payloads;
@@ -19,6 +20,7 @@ pub use subjects::Spellings;
 use atoll_core::bus::{Bus, Feed, LocalBus, Message, Pattern, PublishError};
 use counters::Counters;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -38,9 +40,17 @@ pub const MIRROR_HEADER: &str = "Atoll-Mirror";
 /// Why there is no such bus.
 #[derive(Debug, thiserror::Error)]
 pub enum NatsError {
-    /// The file of the credentials cannot be read, or holds none.
-    #[error("cannot use the credentials for NATS: {0}")]
-    Credentials(io::Error),
+    /// A file of credentials, roots, certificate or key cannot be used.
+    #[error("cannot use {} for NATS: {error}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The nkey is no seed of a user.
+    #[error("nats.nkey is no seed of an nkey: {0}")]
+    Nkey(nkeys::error::Error),
     /// The options cannot be used. That no server answers is no such error: it is tried on.
     #[error("cannot set up NATS: {0}")]
     Setup(String),

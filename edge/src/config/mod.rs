@@ -149,6 +149,9 @@ const NOT_ALONE: [(&str, &str); 12] = [
     ("nats.certificate", "nats.url"),
 ];
 
+/// Keys whose values are not shown. A URL may hold a password.
+const SECRETS: [&str; 4] = ["nats.url", "nats.password", "nats.token", "nats.nkey"];
+
 /// Ways to say who this process is, of which a cluster is shown one.
 const CREDENTIALS: [&str; 4] = ["nats.user", "nats.token", "nats.nkey", "nats.credentials"];
 
@@ -184,7 +187,10 @@ impl Config {
                 Some(()) => {
                     origins.insert(key.name, origin);
                 }
-                None => problems.push(Problem::Value { origin, key, value: value.to_string() }),
+                None => {
+                    let value = if SECRETS.contains(&key.name) { "…".to_owned() } else { value.to_string() };
+                    problems.push(Problem::Value { origin, key, value });
+                }
             }
         }
         // Of half a configuration nothing can be said about how its values go together.

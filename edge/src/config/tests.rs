@@ -298,7 +298,14 @@ fn each_source_is_held_to_the_same_bounds() {
         }
         for text in wrong {
             let end = |shown: &str| format!("{name} = {shown} is refused: it has to be {}", key.rule);
-            let shown = if text.is_empty() { "\"\"" } else { text };
+            let is_secret = SECRETS.contains(&name);
+            let shown = if is_secret {
+                "…"
+            } else if text.is_empty() {
+                "\"\""
+            } else {
+                text
+            };
             let flag = key.flag.unwrap_or(name);
             assert_eq!(Given::default().flag(name, text).refused(), [format!("--{flag}: {}", end(shown))]);
             if !text.is_empty() {
@@ -306,7 +313,8 @@ fn each_source_is_held_to_the_same_bounds() {
             }
             // A bare word is not TOML at all.
             let [refused] = &Given::file(&line(text)).refused()[..] else { panic!("one problem: {name} {text}") };
-            let as_value = format!("FILE:2: {}", end(&format!("{quotes}{text}{quotes}")));
+            let written = if is_secret { "…".to_owned() } else { format!("{quotes}{text}{quotes}") };
+            let as_value = format!("FILE:2: {}", end(&written));
             assert!(*refused == as_value || refused.starts_with("FILE:2: not TOML: "), "{refused}");
         }
     }
