@@ -2,15 +2,12 @@
 
 use super::counters::Counters;
 use async_nats::{Event, ServerError};
-use std::collections::HashMap;
+use atoll_core::limit::Seldom;
 use std::mem::{Discriminant, discriminant};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// Time between two lines of the log about the same sort of event.
-const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// A connection that lasted so long was one. What ends sooner has failed, however far it came.
 const STEADY: Duration = Duration::from_secs(10);
@@ -21,6 +18,7 @@ pub(super) struct Events {
     connected: watch::Sender<bool>,
     /// The servers, for the log.
     servers: String,
+    begun: Instant,
     state: Mutex<State>,
 }
 
@@ -29,13 +27,12 @@ struct State {
     since: Option<Instant>,
     /// Attempts in a row that led to no steady connection.
     failures: u32,
-    /// When a sort of event was logged, and how many came since.
-    logged: HashMap<Discriminant<Event>, (Instant, u64)>,
+    logged: Seldom<Discriminant<Event>>,
 }
 
 impl Events {
     pub(super) fn new(servers: String, counters: Arc<Counters>, connected: watch::Sender<bool>) -> Self {
-        Self { counters, connected, servers, state: Mutex::default() }
+        Self { counters, connected, servers, begun: Instant::now(), state: Mutex::default() }
     }
 
     pub(super) fn note(&self, event: &Event) {
@@ -78,16 +75,10 @@ impl Events {
     }
 
     fn warn(&self, event: &Event, what: &str) {
-        let mut state = self.lock();
-        let now = Instant::now();
-        match state.logged.get_mut(&discriminant(event)) {
-            Some((at, unsaid)) if now.duration_since(*at) < LOG_PAUSE => *unsaid += 1,
-            entry => {
-                let unsaid = entry.map_or(0, |(_, unsaid)| *unsaid);
-                state.logged.insert(discriminant(event), (now, 0));
-                let again = if unsaid > 0 { format!(" ({unsaid} more like this since)") } else { String::new() };
-                tracing::warn!("NATS ({}): {what}{again}", self.servers);
-            }
+        match self.lock().logged.is_due(discriminant(event), self.begun.elapsed()) {
+            None => {}
+            Some(0) => tracing::warn!("NATS ({}): {what}", self.servers),
+            Some(others) => tracing::warn!("NATS ({}): {what} ({others} more like this before)", self.servers),
         }
     }
 
@@ -133,16 +124,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_permitted_is_counted_each_time_and_logged_once_a_minute() {
+    async fn what_is_not_permitted_is_counted_each_time() {
         let events = events();
         let refused = Event::ServerError(ServerError::Other("Permissions Violation for Publish".to_owned()));
         for _ in 0..100 {
             events.note(&refused);
         }
         assert_eq!(events.counters.refused.value(), 100);
-        assert_eq!(events.lock().logged[&discriminant(&refused)].1, 99);
-        tokio::time::sleep(LOG_PAUSE).await;
-        events.note(&refused);
-        assert_eq!(events.lock().logged[&discriminant(&refused)].1, 0);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let kept_back = events.lock().logged.is_due(discriminant(&refused), events.begun.elapsed());
+        assert_eq!(kept_back, Some(99), "of a hundred one was logged");
     }
 }

@@ -8,6 +8,7 @@
 mod connection;
 mod counters;
 mod events;
+mod heard;
 mod incoming;
 mod options;
 mod payloads;
@@ -19,6 +20,7 @@ pub use subjects::Spellings;
 
 use atoll_core::bus::{Bus, Feed, LocalBus, Message, Pattern, PublishError};
 use counters::Counters;
+use heard::Heard;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +61,7 @@ pub enum NatsError {
 /// A bus that others share. Dropping it leaves the cluster.
 pub struct NatsBus {
     local: Arc<LocalBus>,
+    heard: Arc<Heard>,
     pending: mpsc::Sender<Message>,
     counters: Arc<Counters>,
     connected: watch::Receiver<bool>,
@@ -73,8 +76,10 @@ impl NatsBus {
     pub async fn open(options: NatsOptions) -> Result<Self, NatsError> {
         let (pending, queue) = mpsc::channel(PENDING);
         let (local, counters) = (Arc::<LocalBus>::default(), Arc::<Counters>::default());
-        let (tasks, connected) = connection::open(options, Arc::clone(&local), queue, Arc::clone(&counters)).await?;
-        Ok(Self { local, pending, counters, connected, tasks })
+        let heard = Arc::<Heard>::default();
+        let (tasks, connected) =
+            connection::open(options, Arc::clone(&local), queue, Arc::clone(&heard), Arc::clone(&counters)).await?;
+        Ok(Self { local, heard, pending, counters, connected, tasks })
     }
 
     /// Whether a server answers, to be waited for.
@@ -113,6 +118,7 @@ const NO_COPIES: Spellings = Spellings { engine: false, documented: false, docum
 impl Bus for NatsBus {
     /// What the cluster does not get is counted and no error: whoever is here has heard it.
     fn publish(&self, message: Message) -> Result<(), PublishError> {
+        self.heard.forget_on_login(message.subject.as_str());
         self.send(&message);
         self.local.publish(message)
     }

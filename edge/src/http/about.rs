@@ -1,6 +1,5 @@
 //! `/about`: how clients find the doors.
 
-use super::status::COMMIT_HASH;
 use super::{Addresses, Shared};
 use crate::cluster::Archipelago;
 use crate::config::EthereumNetwork;
@@ -8,6 +7,7 @@ use crate::native::SUBPROTOCOL;
 use crate::outbound::Service;
 use atoll_certs::Kind;
 use atoll_compat::FixedAdapter;
+use atoll_core::COMMIT_HASH;
 use atoll_core::auth::ServerName;
 use atoll_proto::datagram::MAX_PAYLOAD;
 use atoll_proto::framing::MAX_MESSAGE;
