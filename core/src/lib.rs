@@ -22,3 +22,9 @@ mod host;
 pub use atoll_proto::Address;
 pub use counter::Counter;
 pub use host::Host;
+
+/// The commit it was built from, if the build was told by the variable `COMMIT_HASH`.
+pub const COMMIT_HASH: Option<&str> = match option_env!("COMMIT_HASH") {
+    Some(hash) if !hash.is_empty() => Some(hash),
+    _ => None,
+};

@@ -4,7 +4,7 @@ use crate::certificate::{Shown, look_after};
 use crate::cluster::{Cluster, ClusterError, Membership};
 use crate::config::{AllowedOrigins, EthereumNetwork, HttpUrl, Kernels, Network, Public, Roles, Rooms};
 use crate::host::SystemHost;
-use crate::http::{About, Addresses, COMMIT_HASH, HttpDoor, HttpError, HttpOptions, HttpSocket};
+use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
 use crate::native::{self, Door};
 use crate::outbound::{Catalyst, CatalystUrls, Ethereum, Scenes, ServiceUrl};
 use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
@@ -12,11 +12,10 @@ use crate::ws;
 use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, Source, stored_secret};
 use atoll_compat::signed_login::RoomsOrigin;
 use atoll_compat::{Doorway, FixedAdapter, FixedRoom, archipelago_ws, bff, signed_login, ws_room};
-use atoll_core::Host;
 use atoll_core::archipelago::service::ServiceSettings;
-use atoll_core::auth::RoomKeys;
-use atoll_core::auth::{ContractWallets, ServerName};
+use atoll_core::auth::{ContractWallets, RoomKeys, ServerName};
 use atoll_core::region::{ByCapabilities, ConnectionStrings, Region, Settings};
+use atoll_core::{COMMIT_HASH, Host};
 use axum::Router;
 use axum::http::HeaderMap;
 use std::net::SocketAddr;
@@ -240,6 +239,7 @@ impl Edge {
     /// Ends in order: not ready, no newcomers, every session told and then ended. Takes at most 6 seconds more than
     /// [`Options::shutdown_grace`].
     pub async fn close(self) {
+        self.cluster.stand_down();
         self.http.drain();
         if let Some(quic) = &self.quic {
             quic.drain();

@@ -1,5 +1,6 @@
 //! A running edge.
 
+use crate::nats::NatsServer;
 use crate::{Peer, within};
 use anyhow::{Context, ensure};
 use atoll_client::raw::Connection;
@@ -23,6 +24,52 @@ pub struct Edge {
     quic: Option<String>,
     certificate: CertificateDigest,
     state: TempDir,
+    /// What the edge needs beside itself in this set-up.
+    _half: Half,
+}
+
+/// Where the bus of edges under test is, and archipelago: `ATOLL_SETUP` is `nats` or `apart`, and neither by default.
+#[derive(Default)]
+struct Half {
+    _archipelago: Option<(Child, TempDir)>,
+    _nats: Option<NatsServer>,
+}
+
+impl Half {
+    /// Starts what `edge` is to find, and tells it.
+    async fn of(edge: &mut Command) -> Self {
+        let setup = std::env::var("ATOLL_SETUP").unwrap_or_default();
+        if setup.is_empty() {
+            return Self::default();
+        }
+        let nats = NatsServer::start().await;
+        edge.env("ATOLL_NATS", nats.url());
+        let archipelago = match setup.as_str() {
+            "nats" => None,
+            "apart" => Some(archipelago(edge)),
+            other => panic!("ATOLL_SETUP is nats or apart, not {other}"),
+        };
+        if archipelago.is_some() {
+            edge.env("ATOLL_ROLES", "edge");
+        }
+        Self { _archipelago: archipelago, _nats: Some(nats) }
+    }
+}
+
+/// The other half of a region, configured as its `edge` is.
+fn archipelago(edge: &Command) -> (Child, TempDir) {
+    let state = tempfile::tempdir().expect("a temporary directory");
+    let mut command = Command::new(binary());
+    // The same but for what it keeps: it has a certificate of its own.
+    let mut is_state = false;
+    for argument in edge.as_std().get_args().filter(|argument| *argument != "--ready-json") {
+        command.arg(if is_state { state.path().as_os_str() } else { argument });
+        is_state = argument == "--state-dir";
+    }
+    let told = edge.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.envs(told.filter(|(name, _)| *name != "ATOLL_READY_JSON")).env("ATOLL_ROLES", "archipelago");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    (command.spawn().expect("the binary starts"), state)
 }
 
 /// `ATOLL_BIN`, else the binary beside the tests in the target directory.
@@ -119,6 +166,7 @@ impl Edge {
     }
 
     async fn spawn(mut command: Command, state: TempDir) -> Self {
+        let half = Half::of(&mut command).await;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("the binary starts");
         let stdout = process.stdout.take().expect("its output is piped");
@@ -128,7 +176,7 @@ impl Edge {
         let text = |name: &str| ready[name].as_str().expect("a text").to_owned();
         let quic = ready["quic"].as_str().map(str::to_owned);
         let certificate = text("certificate_sha256").parse().expect("a digest");
-        Self { process, http: text("http"), quic, certificate, state }
+        Self { process, http: text("http"), quic, certificate, state, _half: half }
     }
 
     /// `http://127.0.0.1:<port>`.

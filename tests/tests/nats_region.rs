@@ -26,8 +26,15 @@ async fn about(edge: &Edge) -> Value {
     serde_json::from_str(&edge.get("/about").await.1).unwrap()
 }
 
-/// Everybody walks to the origin, is seated with everybody, and hears what the first says.
+/// Three come to one place, and hear what the first says.
 async fn meet(edge: &Edge) -> Vec<atoll_tests::Peer> {
+    let mut peers = come(edge, 3).await;
+    hear(&mut peers, "hello").await;
+    peers
+}
+
+/// Three come, by each of the ways, and sit down where they are `all` then.
+async fn come(edge: &Edge, all: usize) -> Vec<atoll_tests::Peer> {
     let mut peers = Vec::new();
     for way in [Way::WebTransport, Way::Quic, Way::WebSocket] {
         let peer = edge.peer(way).await;
@@ -35,9 +42,8 @@ async fn meet(edge: &Edge) -> Vec<atoll_tests::Peer> {
         peers.push(peer);
     }
     for peer in &mut peers {
-        peer.seated(3).await;
+        peer.seated(all).await;
     }
-    hear(&mut peers, "hello").await;
     peers
 }
 
@@ -101,25 +107,11 @@ async fn one_process_goes_on_without_nats() {
     nats.kill().await;
     becomes(&edge, 200, "ready, but NATS is lost").await;
     hear(&mut peers, "nothing is missing").await;
-    let others = meet_more(&edge, 6).await;
+    let others = come(&edge, 6).await;
     nats.start_again().await;
     becomes(&edge, 200, "ready").await;
     hear(&mut peers, "still here").await;
     drop(others);
-}
-
-/// Three more come to where three are.
-async fn meet_more(edge: &Edge, all: usize) -> Vec<atoll_tests::Peer> {
-    let mut peers = Vec::new();
-    for way in [Way::WebTransport, Way::Quic, Way::WebSocket] {
-        let peer = edge.peer(way).await;
-        peer.heartbeat(HERE);
-        peers.push(peer);
-    }
-    for peer in &mut peers {
-        peer.seated(all).await;
-    }
-    peers
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,6 +286,6 @@ async fn garbage_on_every_subject_costs_nobody_anything() {
     let count: u64 = metrics.split(counted).nth(1).unwrap().lines().next().unwrap().parse().unwrap();
     assert!(count >= all, "{count}");
     // Whoever comes is placed as before.
-    let others = meet_more(&edge, 6).await;
+    let others = come(&edge, 6).await;
     drop(others);
 }

@@ -40,6 +40,8 @@ async fn an_nkey() {
     let nats = |key: &KeyPair| format!("url = ['{}']\nnkey = '{}'", server.url(), key.seed().unwrap());
     assert!(gets_in(&nats(&known)).await);
     assert!(!gets_in(&nats(&other)).await);
+    let garbage = refusal(&format!("url = ['{}']\nnkey = 'SUGARBAGE'", server.url())).await;
+    assert!(garbage.contains("nats.nkey is no seed of an nkey") && !garbage.contains("SUGARBAGE"), "{garbage}");
     let refused = Edge::refused(&["--nats", &server.url(), "--config", "/nowhere"]).await;
     assert!(refused.contains("/nowhere: cannot be read"), "{refused}");
 }
@@ -89,7 +91,7 @@ async fn a_file_of_credentials() {
     assert!(gets_in(&format!("{url}\ncredentials = '{}'", file.display())).await);
     assert!(!gets_in(&url).await);
     let refused = refusal(&format!("{url}\ncredentials = '/nowhere/atoll.creds'")).await;
-    assert!(refused.contains("cannot use the credentials for NATS"), "{refused}");
+    assert!(refused.contains("cannot use /nowhere/atoll.creds for NATS"), "{refused}");
 }
 
 /// What an edge says that does not start with such a configuration.

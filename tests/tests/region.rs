@@ -230,11 +230,13 @@ async fn the_documented_subjects_tell_the_life_of_a_peer() {
     let told: IslandChangedMessage = atoll_proto::decode(&changed.payload).unwrap();
     assert_eq!(
         (&told.island_id, &*told.conn_str),
-        (&island.island_id, ""),
+        (&island.island_id, "offline:offline"),
         "the string is the session's edge's to write"
     );
     let joined = next(&mut all).await;
     assert_eq!(joined.subject.as_str(), format!("client-proto.island.{}.peer_join", island.island_id));
+
+    assert_eq!(next(&mut all).await.subject.as_str(), "service.discovery", "told with the first flush");
 
     drop(session);
     assert_eq!(next(&mut all).await.subject.as_str(), format!("peer.{address}.disconnect"));

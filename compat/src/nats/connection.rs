@@ -1,29 +1,21 @@
 //! The connection to a cluster: what is sent there, and what is taken from there.
 
 use super::counters::Counters;
+use super::events::Events;
+use super::heard::Heard;
 use super::incoming::Incoming;
 use super::options::NatsOptions;
 use super::payloads::Payload;
 use super::subjects::{self, Kind};
 use super::{MIRROR_HEADER, NatsError};
-use async_nats::{Client, Event, HeaderMap};
+use async_nats::client::PublishErrorKind;
+use async_nats::{Client, HeaderMap};
 use atoll_core::bus::{Bus, LocalBus, Message, Subject};
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use atoll_core::limit::Seldom;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-
-/// How long an island change that was heard may come again in another spelling.
-const AGAIN: Duration = Duration::from_secs(2);
-
-/// Peers whose last island change is remembered.
-const REMEMBERED: usize = 65_536;
-
-/// Time between two lines of the log about the same sort of trouble.
-const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Headers of a message that are passed on, and their longest value.
 const MAX_HEADERS: usize = 16;
@@ -39,37 +31,24 @@ pub(super) async fn open(
     options: NatsOptions,
     local: Arc<LocalBus>,
     pending: mpsc::Receiver<Message>,
+    heard: Arc<Heard>,
     counters: Arc<Counters>,
 ) -> Result<Opened, NatsError> {
     let (tell, connected) = watch::channel(false);
-    let events = Arc::clone(&counters);
-    let connect = options.connect_options().map_err(NatsError::Credentials)?.event_callback(move |event| {
-        note(&event, &tell, &events);
-        std::future::ready(())
-    });
+    let servers: Vec<String> = options.servers.iter().map(ToString::to_string).collect();
+    let events = Arc::new(Events::new(servers.join(", "), Arc::clone(&counters), tell));
+    let pace = Arc::clone(&events);
+    let connect =
+        options.connect_options()?.reconnect_delay_callback(move |_| pace.pause()).event_callback(move |event| {
+            events.note(&event);
+            std::future::ready(())
+        });
     let setup = |error: &dyn std::fmt::Display| NatsError::Setup(error.to_string());
     let client = connect.connect(options.servers()).await.map_err(|error| setup(&error))?;
     let incoming = Incoming::subscribe(&client).await.map_err(|error| setup(&error))?;
-    let taking = tokio::spawn(take(incoming, local, Arc::clone(&counters)));
+    let taking = tokio::spawn(take(incoming, local, heard, Arc::clone(&counters)));
     let sending = tokio::spawn(send(client, pending, connected.clone(), options, counters));
     Ok((vec![taking.abort_handle(), sending.abort_handle()], connected))
-}
-
-fn note(event: &Event, connected: &watch::Sender<bool>, counters: &Counters) {
-    match event {
-        Event::Connected => {
-            counters.connections.add(1);
-            connected.send_replace(true);
-            tracing::info!("NATS: connected");
-        }
-        Event::Disconnected | Event::Closed => {
-            if connected.send_replace(false) {
-                tracing::warn!("NATS is lost; sessions, islands and rooms of this process go on");
-            }
-        }
-        Event::SlowConsumer(_) => counters.slow.add(1),
-        other => tracing::warn!("NATS: {other}"),
-    }
 }
 
 /// Sends what this process publishes, each message in its spellings.
@@ -84,6 +63,7 @@ async fn send(
     counters: Arc<Counters>,
 ) {
     let mut unflushed = 0;
+    let (begun, mut logged) = (Instant::now(), Seldom::default());
     while let Some(message) = pending.recv().await {
         let size = message.payload.len() as u64;
         if connected.wait_for(|connected| *connected).await.is_err() {
@@ -96,10 +76,13 @@ async fn send(
             };
             match sent {
                 Ok(()) => counters.sent.add(1),
-                // Larger than the server takes, or a name that it would not take.
                 Err(error) => {
-                    counters.dropped.add(1);
-                    tracing::debug!("not published on NATS: {error}");
+                    let is_too_large = error.kind() == PublishErrorKind::MaxPayloadExceeded;
+                    let counter = if is_too_large { &counters.too_large } else { &counters.dropped };
+                    counter.add(1);
+                    if logged.is_due(is_too_large, begun.elapsed()).is_some() {
+                        tracing::warn!(%error, bytes = size, "a message is not published on NATS");
+                    }
                 }
             }
         }
@@ -137,8 +120,8 @@ fn written(message: Message, options: &NatsOptions) -> Vec<Written> {
 }
 
 /// Takes what others publish.
-async fn take(mut messages: Incoming, local: Arc<LocalBus>, counters: Arc<Counters>) {
-    let mut taking = Taking { counters, heard: HashMap::new(), logged: HashMap::new() };
+async fn take(mut messages: Incoming, local: Arc<LocalBus>, heard: Arc<Heard>, counters: Arc<Counters>) {
+    let mut taking = Taking { counters, heard, begun: Instant::now(), logged: Seldom::default() };
     while let Some(message) = messages.next().await {
         if let Some(message) = taking.take(message) {
             // It always takes it.
@@ -149,10 +132,9 @@ async fn take(mut messages: Incoming, local: Arc<LocalBus>, counters: Arc<Counte
 
 struct Taking {
     counters: Arc<Counters>,
-    /// The last island change of each peer.
-    heard: HashMap<String, (u64, Instant)>,
-    /// When trouble of a sort was logged last.
-    logged: HashMap<Kind, Instant>,
+    heard: Arc<Heard>,
+    begun: Instant,
+    logged: Seldom<Kind>,
 }
 
 impl Taking {
@@ -170,10 +152,11 @@ impl Taking {
             return None;
         };
         let payload = payload.write_own();
-        if kind == Kind::IslandChanged && self.is_repeated(&name, &payload) {
+        if kind == Kind::IslandChanged && self.heard.again(&name, &payload) {
             self.counters.repeated.add(1);
             return None;
         }
+        self.heard.forget_on_login(&name);
         self.counters.received.add(1);
         let mut taken = Message::new(subject, payload);
         taken.is_from_elsewhere = true;
@@ -182,25 +165,9 @@ impl Taking {
         Some(taken)
     }
 
-    fn is_repeated(&mut self, name: &str, payload: &[u8]) -> bool {
-        let mut hasher = DefaultHasher::new();
-        payload.hash(&mut hasher);
-        let (hash, now) = (hasher.finish(), Instant::now());
-        if self.heard.len() >= REMEMBERED {
-            self.heard.retain(|_, (_, at)| now.duration_since(*at) < AGAIN);
-            if self.heard.len() >= REMEMBERED {
-                self.heard.clear();
-            }
-        }
-        let last = self.heard.insert(name.to_owned(), (hash, now));
-        last.is_some_and(|(last, at)| last == hash && now.duration_since(at) < AGAIN)
-    }
-
     fn trouble(&mut self, kind: Kind, subject: &str) {
         self.counters.malformed.add(1);
-        let now = Instant::now();
-        if self.logged.get(&kind).is_none_or(|at| now.duration_since(*at) >= LOG_PAUSE) {
-            self.logged.insert(kind, now);
+        if self.logged.is_due(kind, self.begun.elapsed()).is_some() {
             tracing::warn!(subject, "a message on NATS is not what its subject says");
         }
     }

@@ -8,6 +8,8 @@ pub(super) struct Counters {
     pub(super) received: Counter,
     pub(super) sent: Counter,
     pub(super) dropped: Counter,
+    pub(super) too_large: Counter,
+    pub(super) refused: Counter,
     pub(super) stale: Counter,
     pub(super) malformed: Counter,
     pub(super) repeated: Counter,
@@ -29,11 +31,15 @@ pub struct NatsStatus {
     pub sent: u64,
     /// Messages that were not sent because too much waited.
     pub dropped: u64,
+    /// Messages that were not sent because they are larger than the server takes.
+    pub too_large: u64,
+    /// Complaints of the server: above all, that this process may not publish or hear something.
+    pub refused: u64,
     /// Heartbeats that were not sent because no server answered.
     pub stale: u64,
     /// Messages of others that are not what their subject says.
     pub malformed: u64,
-    /// Island changes that came again within 2 s, in another spelling.
+    /// Island changes that came again within 2 s, in another spelling or in the same.
     pub repeated: u64,
     /// Times that messages of others were lost because this process was slow.
     pub slow: u64,
@@ -49,6 +55,8 @@ impl Counters {
             received: self.received.value(),
             sent: self.sent.value(),
             dropped: self.dropped.value(),
+            too_large: self.too_large.value(),
+            refused: self.refused.value(),
             stale: self.stale.value(),
             malformed: self.malformed.value(),
             repeated: self.repeated.value(),

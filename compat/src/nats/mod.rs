@@ -7,6 +7,8 @@
 
 mod connection;
 mod counters;
+mod events;
+mod heard;
 mod incoming;
 mod options;
 mod payloads;
@@ -18,7 +20,9 @@ pub use subjects::Spellings;
 
 use atoll_core::bus::{Bus, Feed, LocalBus, Message, Pattern, PublishError};
 use counters::Counters;
+use heard::Heard;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -38,9 +42,17 @@ pub const MIRROR_HEADER: &str = "Atoll-Mirror";
 /// Why there is no such bus.
 #[derive(Debug, thiserror::Error)]
 pub enum NatsError {
-    /// The file of the credentials cannot be read, or holds none.
-    #[error("cannot use the credentials for NATS: {0}")]
-    Credentials(io::Error),
+    /// A file of credentials, roots, certificate or key cannot be used.
+    #[error("cannot use {} for NATS: {error}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The nkey is no seed of a user.
+    #[error("nats.nkey is no seed of an nkey: {0}")]
+    Nkey(nkeys::error::Error),
     /// The options cannot be used. That no server answers is no such error: it is tried on.
     #[error("cannot set up NATS: {0}")]
     Setup(String),
@@ -49,6 +61,7 @@ pub enum NatsError {
 /// A bus that others share. Dropping it leaves the cluster.
 pub struct NatsBus {
     local: Arc<LocalBus>,
+    heard: Arc<Heard>,
     pending: mpsc::Sender<Message>,
     counters: Arc<Counters>,
     connected: watch::Receiver<bool>,
@@ -63,8 +76,10 @@ impl NatsBus {
     pub async fn open(options: NatsOptions) -> Result<Self, NatsError> {
         let (pending, queue) = mpsc::channel(PENDING);
         let (local, counters) = (Arc::<LocalBus>::default(), Arc::<Counters>::default());
-        let (tasks, connected) = connection::open(options, Arc::clone(&local), queue, Arc::clone(&counters)).await?;
-        Ok(Self { local, pending, counters, connected, tasks })
+        let heard = Arc::<Heard>::default();
+        let (tasks, connected) =
+            connection::open(options, Arc::clone(&local), queue, Arc::clone(&heard), Arc::clone(&counters)).await?;
+        Ok(Self { local, heard, pending, counters, connected, tasks })
     }
 
     /// Whether a server answers, to be waited for.
@@ -103,6 +118,7 @@ const NO_COPIES: Spellings = Spellings { engine: false, documented: false, docum
 impl Bus for NatsBus {
     /// What the cluster does not get is counted and no error: whoever is here has heard it.
     fn publish(&self, message: Message) -> Result<(), PublishError> {
+        self.heard.forget_on_login(message.subject.as_str());
         self.send(&message);
         self.local.publish(message)
     }

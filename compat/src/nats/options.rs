@@ -1,11 +1,12 @@
 //! How a NATS cluster is reached, and how this process writes there.
 
+use super::NatsError;
 use super::subjects::Spellings;
 use crate::Coordinates;
 use async_nats::{ConnectOptions, ServerAddr};
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ const CLIENT_CAPACITY: usize = 1024;
 
 /// Messages of one subscription that may wait to be taken: several seconds of the heartbeats of ten thousand peers.
 pub(super) const SUBSCRIPTION_CAPACITY: usize = 65_536;
+
+/// Largest file of credentials or certificates, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// How a NATS cluster is reached.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,8 +118,8 @@ impl NatsOptions {
         self.servers.iter().map(|url| url.0.clone()).collect()
     }
 
-    /// What the library is told. Reads the file of the credentials.
-    pub(super) fn connect_options(&self) -> io::Result<ConnectOptions> {
+    /// What the library is told. Everything that it would read later is read once before, so that what is wrong is found now.
+    pub(super) fn connect_options(&self) -> Result<ConnectOptions, NatsError> {
         let mut options = ConnectOptions::new()
             .name(&self.name)
             // What this process publishes it hears by itself, whether there is a server or not.
@@ -124,8 +128,7 @@ impl NatsOptions {
             .connection_timeout(CONNECT_TIME)
             .ping_interval(PING)
             .client_capacity(CLIENT_CAPACITY)
-            .subscription_capacity(SUBSCRIPTION_CAPACITY)
-            .reconnect_delay_callback(pause);
+            .subscription_capacity(SUBSCRIPTION_CAPACITY);
         options = match &self.credentials {
             // The library reads them and makes no use of them.
             Credentials::None => match self.servers.iter().find_map(NatsUrl::user_and_password) {
@@ -134,25 +137,39 @@ impl NatsOptions {
             },
             Credentials::User(user, password) => options.user_and_password(user.clone(), password.clone()),
             Credentials::Token(token) => options.token(token.clone()),
-            Credentials::Nkey(seed) => options.nkey(seed.clone()),
-            Credentials::File(path) => options.credentials(&std::fs::read_to_string(path)?)?,
+            Credentials::Nkey(seed) => {
+                nkeys::KeyPair::from_seed(seed).map_err(NatsError::Nkey)?;
+                options.nkey(seed.clone())
+            }
+            Credentials::File(path) => {
+                let refused = |error| NatsError::File { path: path.clone(), error };
+                options.credentials(&pem(path)?).map_err(refused)?
+            }
         };
         if let Some(roots) = &self.roots {
+            pem(roots)?;
             options = options.add_root_certificates(roots.clone());
         }
         if let Some((certificate, key)) = &self.certificate {
+            pem(certificate)?;
+            pem(key)?;
             options = options.add_client_certificate(certificate.clone(), key.clone());
         }
         Ok(options)
     }
 }
 
-/// Time before the next attempt: at once, then doubling to 4 s.
-fn pause(attempts: usize) -> Duration {
-    match attempts {
-        0 | 1 => Duration::ZERO,
-        more => Duration::from_millis(125 << more.min(7)).min(Duration::from_secs(4)),
-    }
+/// A file's text, with something in PEM in it. What is no file, or absurdly large, is not read: it might never end.
+fn pem(path: &Path) -> Result<String, NatsError> {
+    let read = || {
+        let about = std::fs::metadata(path)?;
+        if !about.is_file() || about.len() > MAX_FILE {
+            return Err(io::Error::other(format!("not a file of at most {MAX_FILE} bytes")));
+        }
+        let text = std::fs::read_to_string(path)?;
+        if text.contains("-----BEGIN ") { Ok(text) } else { Err(io::Error::other("nothing in PEM")) }
+    };
+    read().map_err(|error| NatsError::File { path: path.to_owned(), error })
 }
 
 #[cfg(test)]
@@ -171,7 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn attempts_come_soon_and_then_seldom() {
-        assert_eq!([0, 1, 2, 3, 5, 100].map(|n| pause(n).as_millis()), [0, 0, 500, 1000, 4000, 4000]);
+    fn what_is_no_file_of_pem_is_not_read_to_its_end() {
+        for path in ["/dev/zero", "/", "/nowhere", "/proc/version"] {
+            assert!(matches!(pem(Path::new(path)), Err(NatsError::File { .. })), "{path}");
+        }
     }
 }

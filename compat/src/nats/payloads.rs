@@ -22,6 +22,9 @@ pub(super) enum Payload {
 #[error("not what its subject says")]
 pub(super) struct Malformed;
 
+/// Longest name of an island, in bytes.
+const MAX_NAME: usize = 256;
+
 /// Largest payload of a kind, in bytes. An island of a thousand members has 90 KiB.
 fn most(kind: Kind) -> usize {
     match kind {
@@ -41,7 +44,14 @@ impl Payload {
         }
         Ok(match kind {
             Kind::Heartbeat => Self::Heartbeat(decode(&bytes)?),
-            Kind::IslandChanged => Self::IslandChanged(decode(&bytes)?),
+            Kind::IslandChanged => {
+                let changed: floats::IslandChangedMessage = decode(&bytes)?;
+                let names = [Some(&changed.island_id), changed.from_island_id.as_ref()];
+                if !names.into_iter().flatten().all(|name| is_name(name)) {
+                    return Err(Malformed);
+                }
+                Self::IslandChanged(changed)
+            }
             Kind::Islands => Self::Islands(decode(&bytes)?),
             Kind::Discovery => Self::Discovery(decode(&bytes)?),
             Kind::Other => Self::Other(bytes),
@@ -81,6 +91,11 @@ impl Payload {
         };
         bytes.into()
     }
+}
+
+/// Whether an island may be called so: it stands in subjects and connection strings.
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 fn wide(position: floats::Position) -> doubles::Position3DMessage {
@@ -171,6 +186,10 @@ mod tests {
             assert!(Payload::read(kind, garbage.clone()).is_err(), "{kind:?}");
         }
         assert!(Payload::read(Kind::Heartbeat, vec![0x12; 5000].into()).is_err());
+        for name in [String::new(), "x".repeat(257), "a b".to_owned(), "a\u{1b}[2J".to_owned()] {
+            let changed = floats::IslandChangedMessage { island_id: name, ..Default::default() };
+            assert!(Payload::read(Kind::IslandChanged, changed.encode_to_vec().into()).is_err());
+        }
         assert!(Payload::read(Kind::Other, garbage).is_ok());
     }
 }

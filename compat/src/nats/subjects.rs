@@ -112,7 +112,7 @@ fn heartbeat(peer: &str) -> String {
     format!("client-proto.peer.{peer}.heartbeat")
 }
 
-fn island_changed(peer: &str) -> String {
+pub(super) fn island_changed(peer: &str) -> String {
     format!("client-proto.{peer}.island_changed")
 }
 

@@ -1,17 +1,11 @@
 //! What the service tells everybody from time to time: that it is there, and who is where.
 
 use super::engine::Engine;
-use crate::bus::Message;
-use crate::bus::Subject;
+use crate::COMMIT_HASH;
+use crate::bus::{Message, Subject};
 use atoll_proto::archipelago as wire;
 use prost::Message as _;
 use serde_json::json;
-
-/// The commit it was built from, if the build was told by the variable `COMMIT_HASH`.
-const COMMIT_HASH: Option<&str> = match option_env!("COMMIT_HASH") {
-    Some(hash) if !hash.is_empty() => Some(hash),
-    _ => None,
-};
 
 /// Says that the service is there, in the JSON of the originals.
 pub(super) fn presence(now_millis: u64, peers: usize) -> Option<Message> {

@@ -103,6 +103,12 @@ impl Census {
         self.peers.get(&address).and_then(|entry| entry.peer(address))
     }
 
+    /// How many there may be to list.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
     /// All peers, by address.
     pub fn peers(&self) -> Vec<Peer> {
         let mut peers: Vec<Peer> = self.peers.iter().filter_map(|(address, entry)| entry.peer(*address)).collect();

@@ -2,6 +2,7 @@
 
 use atoll_core::Host;
 use atoll_core::bus::{Bus, Message, Pattern};
+use atoll_core::limit::Seldom;
 use serde::Deserialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,9 +10,6 @@ use tokio::task::AbortHandle;
 
 /// How long a service that is not heard of counts as there. They tell every 10 s; the original BFF forgets after as long.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Time between two warnings.
-const WARN_PAUSE: Duration = Duration::from_secs(60);
 
 /// Messages that may wait.
 const CAPACITY: usize = 64;
@@ -58,12 +56,11 @@ impl Discovery {
         let mut messages = bus.subscribe(&patterns, CAPACITY);
         let listening = Arc::clone(&discovery);
         let task = tokio::spawn(async move {
-            let mut warned = None;
+            let mut warnings = Seldom::default();
             while let Some(message) = messages.next().await {
                 let Some(told) = read(&message) else { continue };
                 let now = host.monotonic();
-                if is_one && warned.is_none_or(|at| now >= at + WARN_PAUSE) {
-                    warned = Some(now);
+                if is_one && warnings.is_due((), now).is_some() {
                     tracing::warn!(
                         "another archipelago service is on this NATS cluster; leave `archipelago` out of `roles`"
                     );

@@ -53,6 +53,8 @@ pub(crate) struct Cluster {
     roles: Roles,
     discovery: Arc<Discovery>,
     tasks: Vec<AbortHandle>,
+    /// Answers others who come.
+    answering: Option<AbortHandle>,
 }
 
 impl Cluster {
@@ -76,7 +78,15 @@ impl Cluster {
             });
         }
         let (discovery, listening) = Discovery::listen(Arc::clone(&bus), Arc::clone(host), roles.archipelago);
-        Ok(Self { bus, nats: Some(nats), others: Some(others), roles, discovery, tasks: vec![listening] })
+        Ok(Self {
+            bus,
+            nats: Some(nats),
+            others: Some(others),
+            roles,
+            discovery,
+            tasks: vec![listening],
+            answering: None,
+        })
     }
 
     fn alone(roles: Roles) -> Self {
@@ -87,6 +97,7 @@ impl Cluster {
             roles,
             discovery: Arc::default(),
             tasks: Vec::new(),
+            answering: None,
         }
     }
 
@@ -113,7 +124,12 @@ impl Cluster {
             }
         });
         self.tasks.push(catching_up.abort_handle());
-        self.tasks.extend(self.others.take().map(|others| tokio::spawn(others.answer()).abort_handle()));
+        self.answering = self.others.take().map(|others| tokio::spawn(others.answer()).abort_handle());
+    }
+
+    /// Leaves its place to a successor: nobody is told any more that this process is here.
+    pub(crate) fn stand_down(&self) {
+        self.answering.iter().for_each(AbortHandle::abort);
     }
 
     /// What can be asked about it.
@@ -124,6 +140,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        self.stand_down();
         self.tasks.iter().for_each(AbortHandle::abort);
     }
 }

@@ -6,6 +6,7 @@
 use crate::config::Roles;
 use atoll_core::Host;
 use atoll_core::bus::{Bus, Message, Pattern, Subject, Subscription};
+use atoll_core::limit::{Bucket, Seldom};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +25,8 @@ const JOIN: Duration = Duration::from_secs(3);
 /// How long others have to answer.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Time between two warnings.
-const WARN_PAUSE: Duration = Duration::from_secs(60);
+/// Answers in a second: many more than honest starts.
+const ANSWERS: u32 = 20;
 
 /// Messages that may wait.
 const CAPACITY: usize = 256;
@@ -49,6 +50,15 @@ impl Who {
         host.random(&mut random);
         let id = random.iter().map(|byte| format!("{byte:02x}")).collect();
         Self { name, id, edge: roles.edge, archipelago: roles.archipelago }
+    }
+
+    /// What both do, for the log.
+    fn shared(&self, other: &Self) -> &'static str {
+        match (self.edge && other.edge, self.archipelago && other.archipelago) {
+            (true, true) => "edge and archipelago",
+            (true, false) => "edge",
+            (false, _) => "archipelago",
+        }
     }
 
     /// Whether both do what only one may do.
@@ -98,17 +108,22 @@ impl Others {
     pub(super) async fn answer(mut self) {
         let mut connected = self.connected.clone();
         connected.mark_unchanged();
-        let mut warned: Option<Instant> = None;
+        let (begun, mut answers) = (Instant::now(), Bucket::new(ANSWERS, ANSWERS));
+        let mut warnings = Seldom::default();
         loop {
             tokio::select! {
                 message = self.heard.next() => {
                     let Some(message) = message else { return };
                     let Some(other) = self.read(&message).filter(|other| self.own.collides(other, false)) else { continue };
-                    if warned.is_none_or(|at| at.elapsed() >= WARN_PAUSE) {
-                        warned = Some(Instant::now());
-                        tracing::warn!("another process, {:?}, does on this NATS cluster what one should do", other.name);
+                    let asks = message.subject.as_str() == HELLO;
+                    let now = begun.elapsed();
+                    if warnings.is_due(asks, now).is_some() {
+                        let (name, id) = (&other.name, other.id.get(..8).unwrap_or_default());
+                        let roles = self.own.shared(&other);
+                        let what = if asks { "wants to be" } else { "is" };
+                        tracing::warn!("process {name:?} (start {id}) {what} {roles} on this NATS cluster, as this one is");
                     }
-                    if message.subject.as_str() == HELLO {
+                    if asks && answers.take(now, 1).is_ok() {
                         self.say(HERE);
                     }
                 }

@@ -22,8 +22,9 @@ pub struct Key {
     pub(super) set: fn(&mut Config, &Value) -> Option<()>,
 }
 
-/// Keys whose values nobody should read in a log.
-const SECRETS: [&str; 5] = ["ws_room.secret", "ws_room.former_secret", "nats.password", "nats.token", "nats.nkey"];
+/// Keys whose values nobody should read in a log. A URL may hold a password.
+const SECRETS: [&str; 6] =
+    ["ws_room.secret", "ws_room.former_secret", "nats.url", "nats.password", "nats.token", "nats.nkey"];
 
 impl Key {
     /// The environment variable by the key's name: `ATOLL_QUIC__LISTEN` for `quic.listen`.

@@ -1,6 +1,5 @@
 //! `/about`: how clients find the doors.
 
-use super::status::COMMIT_HASH;
 use super::{Addresses, Shared};
 use crate::cluster::Archipelago;
 use crate::config::EthereumNetwork;
@@ -9,6 +8,7 @@ use crate::outbound::Service;
 use atoll_certs::Kind;
 use atoll_compat::FixedAdapter;
 use atoll_compat::ws_room::MAX_RFC5_FRAME;
+use atoll_core::COMMIT_HASH;
 use atoll_core::auth::ServerName;
 use atoll_proto::datagram::MAX_PAYLOAD;
 use atoll_proto::framing::MAX_MESSAGE;

@@ -38,7 +38,6 @@ mod upgrades;
 pub use about::About;
 pub use addresses::Addresses;
 pub(crate) use addresses::diallable;
-pub(crate) use status::COMMIT_HASH;
 
 use crate::certificate::Shown;
 use crate::cluster::ClusterView;
@@ -46,6 +45,7 @@ use crate::config::Network;
 use crate::native::Door;
 use crate::outbound::{Catalyst, Scenes};
 use atoll_compat::ws_room::SEATS_PER_SESSION;
+use atoll_core::COMMIT_HASH;
 use atoll_core::region::Region;
 use axum::extract::State;
 use axum::http::{StatusCode, header};

@@ -6,6 +6,7 @@
 
 use super::counters::Counters;
 use atoll_compat::ClientAddress;
+use atoll_core::census::Census;
 use atoll_core::limit::Throttle;
 use atoll_core::region::Region;
 use axum::Json;
@@ -73,7 +74,8 @@ impl Rates {
 
 impl Toll {
     fn cost(&self) -> u32 {
-        let peers = self.listed.as_ref().map_or(0, Region::sessions);
+        // Those of other edges are listed, too.
+        let peers = self.listed.as_ref().map_or(0, |region| region.census(Census::len).max(region.sessions()));
         self.cost + u32::try_from(peers / PEERS_FOR_ONE).unwrap_or(u32::MAX - self.cost)
     }
 }

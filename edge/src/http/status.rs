@@ -8,12 +8,6 @@ use atoll_compat::nats::NatsStatus;
 use atoll_core::region::Status;
 use serde::Serialize;
 
-/// The commit it was built from, if the build was told by the variable `COMMIT_HASH`.
-pub(crate) const COMMIT_HASH: Option<&str> = match option_env!("COMMIT_HASH") {
-    Some(hash) if !hash.is_empty() => Some(hash),
-    _ => None,
-};
-
 /// What an edge holds and has done since it started.
 #[derive(Debug, Serialize)]
 pub(super) struct EdgeStatus {
