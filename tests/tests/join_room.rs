@@ -4,7 +4,7 @@
 
 use atoll_client::{Client, Event, Options, Position, Target, Wallet, Way};
 use atoll_core::auth::RoomKeys;
-use atoll_proto::atoll::ErrorCode;
+use atoll_proto::atoll::{ErrorCode, JoinRoom, client_message, server_message};
 use atoll_tests::proxy::UdpProxy;
 use atoll_tests::room::Rfc5;
 use atoll_tests::{Edge, Peer, chat, eventually, position, within};
@@ -155,4 +155,33 @@ async fn a_seat_in_a_room_outlives_a_connection_and_is_lost_to_who_proves_the_ad
     peer.heartbeat(HERE);
     peer.leave_room().unwrap();
     peer.moved_from(&seat).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_faster_than_a_client_may_is_told_and_sits_where_it_sat() {
+    let edge = edge("").await;
+    let mut connection = edge.raw(Way::Quic).await;
+    let wallet = Wallet::random().unwrap();
+    let challenge = connection.request_challenge(&wallet.address().to_string()).await.unwrap();
+    connection.answer_challenge(wallet.sign(&challenge, SystemTime::now() + Duration::from_secs(60))).await.unwrap();
+    let join = |room: String| client_message::Message::JoinRoom(JoinRoom { connection_string: format!("quic:{room}") });
+    for number in 0..100 {
+        connection.send(join(format!("world-{number}"))).await.unwrap();
+    }
+    let (mut seats, mut refused) = (0, 0);
+    within("an answer to each", async {
+        while seats + refused < 100 {
+            match connection.recv().await.unwrap() {
+                server_message::Message::IslandChanged(_) => seats += 1,
+                server_message::Message::Error(error) => {
+                    assert_eq!(error.code(), ErrorCode::TooFast);
+                    refused += error.count;
+                }
+                _ => {}
+            }
+        }
+    })
+    .await;
+    // Sixteen at once and two a second.
+    assert!((16..50).contains(&seats), "{seats}");
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use atoll_client::{Position, Wallet, Way};
+use atoll_client::{Event, Position, Wallet, Way};
+use atoll_compat::ws_room::MAX_RFC5_FRAME;
+use atoll_proto::atoll::ErrorCode;
 use atoll_proto::data::{self, data::Message as Older};
 use atoll_proto::rfc5::ws_packet::Message;
 use atoll_proto::translation::{Translation, to_rfc4};
@@ -139,7 +141,7 @@ async fn all_generations_and_native_clients_hear_each_other() {
     let heard = within("a position over datagrams", async {
         loop {
             first.say(place.clone(), false).await;
-            if let Ok(atoll_client::Event::Packet(packet)) =
+            if let Ok(Event::Packet(packet)) =
                 tokio::time::timeout(std::time::Duration::from_millis(200), quic.next_event()).await
                 && packet.payload == translated
             {
@@ -199,4 +201,33 @@ async fn the_next_island_does_not_kick_from_the_last_and_the_end_of_a_session_is
     neighbour.seated(1).await;
     drop(session);
     assert_eq!(new.next_or_end().await.unwrap_err().code, Some(1000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_for_one_reaches_the_others_and_the_sender_is_told() {
+    let edge = Edge::start().await;
+    let (mut quic, mut other) = (edge.peer(Way::Quic).await, edge.peer(Way::WebTransport).await);
+    joined(&mut quic, 1).await;
+    joined(&mut other, 2).await;
+    let (_session, mut room, _) = explorer(&edge, &Wallet::random().unwrap()).await;
+    quic.seated(3).await;
+    let fits = chat(&"a".repeat(MAX_RFC5_FRAME - 100));
+    let large = chat(&"a".repeat(MAX_RFC5_FRAME));
+    for message in [&fits, &large, &chat("afterwards")] {
+        quic.send_ordered(message.clone()).unwrap();
+    }
+    for message in [&fits, &large, &chat("afterwards")] {
+        assert_eq!(other.message().await.payload, message);
+    }
+    assert_eq!(room.hears().await.1, fits);
+    assert_eq!(room.hears().await.1, chat("afterwards"));
+    let told = within("a notice", async {
+        loop {
+            if let Event::Refused { code, count, .. } = quic.next_event().await {
+                return (code, count);
+            }
+        }
+    });
+    assert_eq!(told.await, (ErrorCode::NotForAll, 1));
+    assert_eq!(edge.status().await["region"]["links_too_large"], 1);
 }

@@ -89,4 +89,5 @@ export const ERROR_CODES: Readonly<Record<number, string>> = {
   13: "INVALID_CONNECTION_STRING",
   14: "ROOM_REFUSED",
   15: "ROOM_LOST",
+  16: "NOT_FOR_ALL",
 };

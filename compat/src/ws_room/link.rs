@@ -1,7 +1,7 @@
 //! How a room reaches a client of this door.
 
-use super::Generation;
 use super::outgoing::{Batched, Outgoing};
+use super::{Generation, MAX_RFC5_FRAME};
 use crate::counters::RoomCounters;
 use crate::ended::Ended;
 use atoll_core::room::{Batch, CloseReason, Frame, Link, MemberList, Ordered, Pressure, Sender};
@@ -72,19 +72,23 @@ impl RoomLink {
         }
     }
 
-    fn ordered(&self, ordered: &Ordered) -> bool {
+    fn ordered(&self, ordered: &Ordered) -> Pressure {
+        let is_rfc5 = self.generation == Generation::Rfc5;
+        if is_rfc5 && ordered.payload().is_some_and(|payload| payload.len() > MAX_RFC5_FRAME) {
+            return Pressure::TooLarge;
+        }
         let frame = match self.generation {
             Generation::Rfc5 => ordered.rfc5(),
             Generation::First => ordered.first(unix_ms),
         };
         match frame.cloned() {
-            Some(frame) => self.outgoing.push(frame),
+            Some(frame) => flowing(self.outgoing.push(frame)),
             None => {
                 // Those of the older generation are counted where they come from.
-                if self.generation == Generation::First {
+                if !is_rfc5 {
                     self.counters.untranslated.add(1);
                 }
-                true
+                Pressure::Flowing
             }
         }
     }
@@ -104,24 +108,29 @@ impl RoomLink {
 
 impl Link for RoomLink {
     fn push(&mut self, _: Tag, frame: Frame) -> Pressure {
-        let goes_on = match frame {
-            Frame::Members(list) => self.members(&list),
+        match frame {
+            Frame::Members(list) => flowing(self.members(&list)),
             Frame::Batch(batch) | Frame::Voice(batch) => {
                 self.batch(batch);
-                true
+                Pressure::Flowing
             }
             Frame::Ordered(ordered) => self.ordered(&ordered),
             Frame::Refused { .. } => {
                 self.counters.refused.add(1);
-                true
+                Pressure::Flowing
             }
+            // There are no words for it here; the region counts it.
+            Frame::NotForAll { .. } => Pressure::Flowing,
             Frame::Closed(reason) => {
                 self.closed(reason);
-                false
+                Pressure::Gone
             }
-        };
-        if goes_on { Pressure::Flowing } else { Pressure::Gone }
+        }
     }
+}
+
+fn flowing(goes_on: bool) -> Pressure {
+    if goes_on { Pressure::Flowing } else { Pressure::Gone }
 }
 
 /// A frame that tells a client to go, and why.

@@ -15,7 +15,8 @@
 //! and only from the same room; a client that does not read as fast as its room speaks misses positions that newer ones
 //! have replaced, and is closed with 4010 (`too_slow`) when more waits for it that must not be lost than it may have waiting.
 //! Unreliable packets above what a datagram carries are passed on reliably, as all were there. Frames above 16 KiB close
-//! the socket with 1009, as they did; the first generation may send a megabyte.
+//! the socket with 1009, as they did; the first generation may send a megabyte. Packets above 16 KiB, which only others can
+//! say, are not sent to clients of RFC-5: some are not made for more.
 
 mod conversation;
 mod incoming;

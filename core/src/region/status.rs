@@ -24,6 +24,7 @@ pub(super) struct Counters {
     ticks: Counter,
     delivered: Counter,
     links_behind: Counter,
+    links_too_large: Counter,
     links_gone: Counter,
     no_seat: Counter,
     stale: Counter,
@@ -54,6 +55,8 @@ pub struct Status {
     pub packets_out: u64,
     /// Batches and voice frames a link was skipped for because it was behind.
     pub links_behind: u64,
+    /// Ordered packets that a link was not given because its connection does not carry so much; one for each link.
+    pub links_too_large: u64,
     /// Links dropped because their connection had ended or was not read.
     pub links_gone: u64,
     /// Packets not taken, by reason.
@@ -124,6 +127,7 @@ impl Counters {
     pub(super) fn pushed(&self, report: Report) {
         self.delivered.add(report.delivered);
         self.links_behind.add(report.behind as u64);
+        self.links_too_large.add(report.too_large as u64);
         self.links_gone.add(report.gone as u64);
     }
 
@@ -139,6 +143,7 @@ impl Counters {
             packets_in: self.packets_in.value(),
             packets_out: self.delivered.value(),
             links_behind: self.links_behind.value(),
+            links_too_large: self.links_too_large.value(),
             links_gone: self.links_gone.value(),
             packets_refused: PacketsRefused {
                 no_seat: self.no_seat.value(),

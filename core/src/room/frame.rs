@@ -20,6 +20,8 @@ pub enum Pressure {
     /// The connection still holds earlier data, or is lost for the moment; a batch or voice frame was skipped. What may
     /// not be missed, members and ordered packets, the link has kept.
     Behind,
+    /// The frame, an ordered packet, is larger than the connection carries: it alone was left out.
+    TooLarge,
     /// The connection has ended, or does not read what it may not miss: the room drops the link.
     Gone,
 }
@@ -31,7 +33,8 @@ pub enum Frame {
     Members(MemberList),
     /// The news of one tick.
     Batch(Arc<Batch>),
-    /// A packet of which none may be lost, of somebody else. A link takes it however it fares, or has gone.
+    /// A packet of which none may be lost, of somebody else. A link takes it however it fares, unless it is
+    /// larger than its connection carries, or has gone.
     Ordered(Arc<Ordered>),
     /// One voice frame of somebody else: a batch with one entry.
     Voice(Arc<Batch>),
@@ -41,6 +44,13 @@ pub enum Frame {
         from: Alias,
         /// Why.
         error: SendError,
+    },
+    /// An ordered packet of a member behind this link was larger than some connections carry. Everybody else has it.
+    NotForAll {
+        /// Whose it was.
+        from: Alias,
+        /// How many links did not take it.
+        links: usize,
     },
     /// The room has let go of the link; nothing follows.
     Closed(CloseReason),

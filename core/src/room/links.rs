@@ -125,6 +125,7 @@ impl Links {
             match state.push(self.tag, frame.clone()) {
                 Pressure::Behind if !kept => report.behind += 1,
                 Pressure::Flowing | Pressure::Behind => report.delivered += foreign as u64,
+                Pressure::TooLarge => report.too_large += 1,
                 Pressure::Gone => self.gone.push(*id),
             }
         }

@@ -42,6 +42,8 @@ pub struct Report {
     pub delivered: u64,
     /// Links skipped because they were behind.
     pub behind: usize,
+    /// Links that an ordered packet was too large for.
+    pub too_large: usize,
     /// Links dropped because they had ended.
     pub gone: usize,
 }
@@ -249,6 +251,9 @@ impl Room {
         let own = self.members.one(from).map(|member| member.link);
         let mut report = Report { entries: 1, ..Report::default() };
         self.links.spread(frame, |link| usize::from(own != Some(link)), &mut report);
+        if let Some(own) = own.filter(|_| report.too_large > 0) {
+            self.links.tell(own, Frame::NotForAll { from, links: report.too_large });
+        }
         report
     }
 

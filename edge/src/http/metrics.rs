@@ -42,6 +42,7 @@ pub(super) fn text(status: &EdgeStatus) -> String {
         ("packet_stale", refused.stale),
         ("packet_too_fast", refused.too_fast),
         ("packet_too_large", refused.too_large),
+        ("packet_above_receiver", region.links_too_large),
         ("batch_receiver_behind", region.links_behind),
         ("chunk_receiver_behind", native.chunks_behind),
         ("chunk_above_path", native.chunks_too_large),

@@ -110,7 +110,7 @@ impl Drop for Counted<'_> {
 }
 
 /// Every code an `Error` message may carry.
-pub(super) const REFUSALS: [ErrorCode; 15] = [
+pub(super) const REFUSALS: [ErrorCode; 16] = [
     ErrorCode::InvalidPosition,
     ErrorCode::PayloadTooLarge,
     ErrorCode::MalformedDatagram,
@@ -126,6 +126,7 @@ pub(super) const REFUSALS: [ErrorCode; 15] = [
     ErrorCode::InvalidConnectionString,
     ErrorCode::RoomRefused,
     ErrorCode::RoomLost,
+    ErrorCode::NotForAll,
 ];
 
 /// What the native doors hold and have done.

@@ -141,6 +141,10 @@ impl Link for NativeLink {
                 self.refused(error);
                 Pressure::Flowing
             }
+            Frame::NotForAll { .. } => {
+                self.ways.refusals.add(ErrorCode::NotForAll);
+                Pressure::Flowing
+            }
             // A kicked session hears of it from the region, a resumed one knows. In a room that was joined an address can be
             // proved without a session.
             Frame::Closed(reason) => {

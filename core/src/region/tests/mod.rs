@@ -68,6 +68,7 @@ impl Link for Ear {
             Frame::Members(_) => "members",
             Frame::Batch(_) | Frame::Voice(_) => "news",
             Frame::Refused { .. } => "refused",
+            Frame::NotForAll { .. } => "not for all",
             Frame::Closed(_) => "closed",
         };
         *self.last.lock().unwrap() = Some(kind);

@@ -72,3 +72,20 @@ fn one_member_s_flood_is_not_another_s() {
     send(&mut room, a, Delivery::Event, None, Bytes::new()).unwrap();
     assert_eq!(send(&mut room, a, Delivery::Voice, None, Bytes::new()), Err(SendError::TooFast));
 }
+
+#[test]
+fn a_packet_too_large_for_one_reaches_the_others_and_its_sender_is_told() {
+    let mut room = room();
+    let (a, own) = join(&mut room, 1);
+    let (_, small) = join(&mut room, 2);
+    let (_, ear) = join(&mut room, 3);
+    room.tick(NOW);
+    small.heard().answer = Some(Pressure::TooLarge);
+    let report = send(&mut room, a, Delivery::Ordered, None, text("much")).unwrap();
+    assert_eq!((report.delivered, report.too_large, report.gone), (1, 1, 0));
+    assert_eq!(ear.heard().ordered_payloads(), [text("much")]);
+    assert_eq!((own.heard().not_for_all.clone(), ear.heard().not_for_all.clone()), (vec![1], vec![]));
+    small.heard().answer = None;
+    let report = send(&mut room, a, Delivery::Ordered, None, text("little")).unwrap();
+    assert_eq!((report.delivered, report.too_large), (2, 0));
+}

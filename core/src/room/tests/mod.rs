@@ -29,6 +29,7 @@ struct Heard {
     ordered: Vec<(Alias, Bytes)>,
     voice: Vec<Arc<Batch>>,
     refused: Vec<SendError>,
+    not_for_all: Vec<usize>,
     closed: Option<CloseReason>,
     answer: Option<Pressure>,
 }
@@ -89,6 +90,7 @@ impl Heard {
             Frame::Batch(batch) if flowing => self.batches.push(batch),
             Frame::Batch(_) => {}
             Frame::Refused { error, .. } => self.refused.push(error),
+            Frame::NotForAll { links, .. } => self.not_for_all.push(links),
             Frame::Closed(reason) => self.closed = Some(reason),
         }
     }
