@@ -65,6 +65,10 @@ impl Addresses {
                 "HTTP on {} has no public.http_url: clients are sent to http:// and ws:// under the host they asked for",
                 self.http
             ));
+            if self.http.ip().is_unspecified() && self.public.ips.is_empty() {
+                let host = diallable(self.http);
+                warnings.push(format!("kernels are sent to rooms on {host}, which nobody reaches from other machines"));
+            }
         }
         let Some(quic) = self.quic else { return warnings };
         let has_ip = quic.ip().is_unspecified() && !self.public.ips.is_empty();
@@ -150,9 +154,9 @@ mod tests {
     #[test]
     fn open_doors_without_a_public_address_are_warned_of() {
         assert!(addresses("127.0.0.1:1", "[::1]:2").warnings().is_empty());
-        assert_eq!(addresses("0.0.0.0:1", "192.0.2.1:2").warnings().len(), 2);
+        assert_eq!(addresses("0.0.0.0:1", "192.0.2.1:2").warnings().len(), 3);
         let mut edge = addresses("[::]:1", "[::]:2");
-        assert_eq!(edge.warnings().len(), 2);
+        assert_eq!(edge.warnings().len(), 3);
         edge.public.ips = vec!["203.0.113.7".parse().unwrap()];
         let warnings = edge.warnings();
         assert!(warnings.len() == 1 && warnings[0].contains("public.http_url"), "{warnings:?}");

@@ -189,10 +189,10 @@ impl Native {
             Ok(left) => left,
             // Whatever failed first, the end of the connection is the cause if there is one.
             Err(ending) => match attached.connection.carrier.ended() {
-                Some(End::Lost) => Left::Behind(ending),
-                Some(End::ByPeer) => Left::Ended(ending),
+                // Who hears it after all was held up somewhere, and may go on.
+                Some(End::Lost) => Left::Behind(Ending::new(CloseCode::TooSlow, "the connection counts as lost")),
                 None if ending.code == CloseCode::TooSlow => Left::Behind(ending),
-                None => Left::Ended(ending),
+                Some(End::ByPeer) | None => Left::Ended(ending),
             },
         }
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::native::door::Settings as DoorSettings;
 use crate::native::outbox::Down;
-use crate::native::{Carrier, Mover, queues};
+use crate::native::{Carrier, End, Mover, queues};
 use atoll_client::Wallet;
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::bus::LocalBus;
@@ -124,4 +124,17 @@ async fn what_a_parked_session_keeps_is_given_up_after_sixty_seconds_and_with_it
     assert!(kept(&door) > 0);
     assert!(!task.await.unwrap(), "nobody came in time");
     assert_eq!(kept(&door), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_heard_of_too_late_is_told_that_its_session_goes_on() {
+    let (mut native, door) = session().await;
+    let (mut attached, mover) = attach(&native, &door).await;
+    let Mover { incoming, mut close, .. } = mover;
+    incoming.ended(End::Lost);
+    drop(incoming);
+    let Left::Behind(ending) = native.attend(&mut attached).await else { panic!("the session has gone on") };
+    attached.abandon(ending);
+    let told = close.wait_for(Option::is_some).await.unwrap().clone();
+    assert_eq!(told.map(|(code, _)| code), Some(CloseCode::TooSlow));
 }

@@ -199,9 +199,9 @@ fn the_sample_names_every_key_and_reads_as_the_defaults() {
 
 #[test]
 fn the_documents_are_true() {
-    let page = include_str!("../../../docs/configuration.md");
+    let page = include_str!("../../../../docs/configuration.md");
     assert!(page.contains(&sample()), "docs/configuration.md has the sample, as `atoll config` prints it");
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../../README.md");
     for key in KEYS {
         let Some(flag) = key.flag else { continue };
         let row = readme.lines().find(|line| line.starts_with(&format!("| `--{flag}")));
