@@ -14,16 +14,16 @@ const UNRELIABLE = ["update", "event", "voice"];
 /** One socket in a room. */
 export class Rfc5Room extends Member {
   /** Enters a room by its URL: with a token in it, or by the challenge that is signed then. */
-  static async enter(scope, url, identity) {
-    const room = new Rfc5Room(url, identity);
+  static async enter(scope, url, identity, former = undefined) {
+    const room = new Rfc5Room(url, identity, former);
     scope.after(() => room.leave());
     await within(room.#welcomed, `${identity.address} is not welcome`);
     return room;
   }
 
   /** Enters by the connection string of an island. */
-  static byString(scope, connectionString, identity) {
-    return Rfc5Room.enter(scope, connectionString.replace(/^ws-room:/, ""), identity);
+  static byString(scope, connectionString, identity, former = undefined) {
+    return Rfc5Room.enter(scope, connectionString.replace(/^ws-room:/, ""), identity, former);
   }
 
   #socket;
@@ -31,8 +31,8 @@ export class Rfc5Room extends Member {
   #welcomed;
   #welcome;
 
-  constructor(url, identity) {
-    super(identity.address, RFC4_WORDS);
+  constructor(url, identity, former) {
+    super(identity.address, RFC4_WORDS, former);
     this.identity = identity;
     /** Its own alias, and what it was told: whether it was asked to sign, why it was kicked, who came and went. */
     this.alias = null;
@@ -78,6 +78,11 @@ export class Rfc5Room extends Member {
   async leave() {
     this.#socket.close();
     await within(this.closed, "not closed");
+  }
+
+  /** Ends as a process does that is killed. */
+  drop() {
+    this.#socket.terminate();
   }
 
   #packet($case, value) {

@@ -9,16 +9,17 @@ export const complaints = [];
  * among them.
  */
 export class Member {
-  constructor(address, words) {
+  /** `former` is an earlier connection of the same seat: counts and ledger go on. */
+  constructor(address, words, former = undefined) {
     this.address = address;
     this.words = words;
-    this.ledger = new Ledger(words);
+    this.ledger = former?.ledger ?? new Ledger(words);
     /** Whether something that it says or hears may be lost on the way. */
     this.hasDatagrams = false;
     /** How many of each sort it has said. */
-    this.said = { update: 0, ordered: 0, event: 0, voice: 0, request: 0 };
+    this.said = former?.said ?? { update: 0, ordered: 0, event: 0, voice: 0, request: 0 };
     /** How many ordered messages others had said when it came, by address. */
-    this.missed = {};
+    this.missed = former?.missed ?? {};
   }
 
   /** Begins to listen to these now, with an empty ledger. */
@@ -27,7 +28,7 @@ export class Member {
     for (const { address, said } of others) this.missed[address] = said.ordered;
   }
 
-  /** Goes on where an earlier connection of the same peer stopped. */
+  /** Goes on counting where an earlier client of the same peer stopped. */
   goOnFrom(former) {
     this.said = former.said;
   }

@@ -10,6 +10,7 @@ import { Rfc5Room } from "./rfc5_room.mjs";
 import { complaints } from "./room_member.mjs";
 import { explorerSession, kernelSession } from "./room_session.mjs";
 import { startEdge } from "./setup.mjs";
+import { HANDSHAKE, signedFetch } from "./signed_fetch.mjs";
 import { SummerRoom, openSummerPage } from "./summer_room.mjs";
 import { TabRoom } from "./tab_room.mjs";
 
@@ -82,7 +83,8 @@ test("all sit in one room, and everybody is told who is there, by the same alias
     const others = everybody.filter(([, name]) => name !== room.address);
     assert.deepEqual(await room.others(), Object.fromEntries(others));
   }
-  for (const { alias, address } of [rooms.autumn, rooms.modern]) assert.ok(everybody.some(([own, name]) => own === alias && name === address));
+  const aliasOf = (member) => everybody.find(([, name]) => name === member.address)[0];
+  assert.deepEqual([rooms.autumn.alias, rooms.modern.alias], [rooms.autumn, rooms.modern].map(aliasOf));
   assert.equal((await tab.tab.state()).way, "webtransport");
   assert.deepEqual(await rooms.june.state(), { name: "ws", disconnected: 0, code: null });
   assert.deepEqual([rooms.autumn.wasChallenged, rooms.modern.wasChallenged], [false, true]);
@@ -100,15 +102,15 @@ test("of places the newest comes, and none twice or late", { timeout: TIMEOUT },
   for (const { ledger } of [tab, rooms.autumn, rooms.modern]) assertRising(ledger.of(walkerAddress, "update"), "the walker");
 });
 
-test("events and speech come at most once, and what has no words in a generation is not heard there", { timeout: TIMEOUT }, async () => {
+test("events and speech come at most once, and what a generation has no words for is not heard there", { timeout: TIMEOUT }, async () => {
   const { pairs } = company();
   for (const member of [tab, rooms.autumn, rooms.modern]) await member.say("event", 10);
   await company().say("voice", 10);
   await company().say("request", 5);
   const hasAll = (sort) => ({ listener, speaker }) => listener.ledger.of(speaker.address, sort).length >= speaker.said[sort];
-  const within = pairs.filter(isWithinGeneration);
+  const [own, reliable] = [pairs.filter(isWithinGeneration), pairs.filter(isReliable)];
   const isHeard = () =>
-    within.every(hasAll("request")) && within.filter(isReliable).every(hasAll("voice")) && pairs.filter(isReliable).every(hasAll("event"));
+    own.every(hasAll("request")) && own.filter(isReliable).every(hasAll("voice")) && reliable.every(hasAll("event"));
   await company().hears(isHeard, "what cannot be lost on TCP");
   await company().exchange(10);
   for (const { listener, speaker } of pairs.filter((pair) => !isWithinGeneration(pair))) {
@@ -134,12 +136,22 @@ test("a client on raw QUIC hears as many as were said, is heard, and leaves", { 
 test("a second connection of a session takes over its seat in silence", { timeout: TIMEOUT }, async () => {
   const { june, autumn, modern } = rooms;
   const before = { aliases: await tab.others(), joins: [...modern.joins], leaves: [...modern.leaves] };
-  await replace("autumn", Rfc5Room.byString(scope, (await sessions.autumn.island(isHere)).connStr, sessions.autumn.identity));
+  const changes = { autumn: await sessions.autumn.island(isHere), june: await sessions.june.island(isHere) };
+  // In the middle of talk, of which nothing is lost.
+  const talk = (async () => {
+    const others = new Company(tab, rooms.july, modern);
+    for (let round = 0; round < 50; round++) await others.say("ordered", 4);
+  })();
+  await autumn.say("ordered", 30);
+  rooms.autumn = await Rfc5Room.byString(scope, changes.autumn.connStr, sessions.autumn.identity, autumn);
+  await rooms.autumn.say("ordered", 30);
+  await june.say("ordered", 30);
+  rooms.june = await SummerRoom.enter(page, june.address, changes.june, june);
+  await rooms.june.say("ordered", 30);
+  await talk;
   assert.equal(rooms.autumn.alias, autumn.alias);
   assert.equal(await within(autumn.closed, "the first socket stays open"), 1000);
   assert.equal(autumn.kicked, null);
-
-  await replace("june", SummerRoom.enter(page, june.address, await sessions.june.island(isHere)));
   await until(async () => (await june.state()).disconnected === 1, "the first transport stays connected");
   assert.equal((await june.state()).code, 1000);
 
@@ -152,6 +164,8 @@ test("another session of an address kicks the first out of its room", { timeout:
   const { july, modern } = rooms;
   const { identity } = sessions.modern;
   const former = sessions.modern;
+  // Last words: they are counted on.
+  for (const room of [july, modern]) await room.say("ordered", 30);
   sessions.modern = await explorerSession(scope, edge, identity, HERE);
   await sessions.modern.island(isHere);
   await replace("modern", Rfc5Room.enter(scope, roomUrl(islandId), identity));
@@ -214,14 +228,16 @@ test("who walks away is told another room, and keeps the former until it leaves 
 
 test("in a World's room, which is no island, a tab and kernels are among themselves", { timeout: TIMEOUT }, async () => {
   const home = (await tab.seat()).name;
-  const enter = (name, identity) => Rfc5Room.enter(scope, roomUrl(name), identity);
-  // Without a session: who proves an address may enter.
-  const [ann, bob] = [await enter("world-green", await newIdentity()), await enter("world-green", await newIdentity())];
-  const { identity } = ann;
-  const elsewhere = new Company(await enter("world-red", identity), await enter("world-red", await newIdentity()));
+  const enter = async (name, identity = undefined) => Rfc5Room.enter(scope, roomUrl(name), identity ?? (await newIdentity()));
+  // Without a session: two prove their addresses, the third is sent there by its signed login.
+  const [ann, bob, visitor] = [await enter("world-green"), await enter("world-green"), await newIdentity()];
+  const answer = await signedFetch(visitor, `${edge.http}/signed-login/world-green`, HANDSHAKE);
+  const clohe = await Rfc5Room.byString(scope, (await answer.json()).fixedAdapter, visitor);
+  assert.deepEqual([ann, bob, clohe].map(({ wasChallenged }) => wasChallenged), [true, true, false]);
+  const elsewhere = new Company(await enter("world-red", ann.identity), await enter("world-red"));
   await tab.joinRoom(`ws-room:${roomUrl("world-green")}`);
   await until(async () => (await tab.seat()).name === "world-green", "the tab does not enter");
-  const world = new Company(tab, ann, bob);
+  const world = new Company(tab, ann, bob, clohe);
   await world.isTogether();
   await elsewhere.isTogether();
   world.beginAnew();
@@ -230,20 +246,31 @@ test("in a World's room, which is no island, a tab and kernels are among themsel
   await elsewhere.exchange(5);
 
   // The same address again: in this room only.
-  const again = await enter("world-green", identity);
-  await within(ann.closed, "the first socket stays open");
+  const again = await enter("world-green", ann.identity);
+  assert.equal(await within(ann.closed, "the first socket stays open"), 1000);
   assert.ok(ann.kicked, "a reason is due");
-  const changed = new Company(tab, again, bob);
+  const changed = new Company(tab, again, bob, clohe);
   await changed.isTogether();
   changed.beginAnew();
   await changed.exchange(5);
+  await elsewhere.isTogether();
   await elsewhere.exchange(5);
-  assert.deepEqual([bob.kicked, ...elsewhere.members.map(({ kicked }) => kicked)], [null, null, null]);
+  assert.deepEqual([bob.kicked, clohe.kicked, ...elsewhere.members.map(({ kicked }) => kicked)], [null, null, null, null]);
+
+  // Last words are heard, however abruptly it ends.
+  await bob.say("ordered", 20);
+  bob.drop();
+  const rest = new Company(tab, again, clohe);
+  await rest.isTogether();
+  const words = Array.from({ length: 20 }, (_, index) => bob.said.ordered - 19 + index);
+  const last = ({ ledger }) => ledger.of(bob.address, "ordered").slice(-20);
+  await rest.hears(() => rest.members.every((member) => last(member).at(-1) === words.at(-1)), "last words");
+  for (const member of rest.members) assert.deepEqual(last(member), words);
 
   await tab.leaveRoom();
   await until(async () => (await tab.seat()).name === home, "the tab does not come back");
-  await new Company(again, bob).isTogether();
-  assert.equal(bob.leaves.at(-1), tab.address);
+  await new Company(again, clohe).isTogether();
+  assert.deepEqual(clohe.leaves.slice(-2), [bob.address, tab.address]);
 });
 
 test("nobody heard what should not have come", { timeout: TIMEOUT }, async () => {
@@ -252,8 +279,9 @@ test("nobody heard what should not have come", { timeout: TIMEOUT }, async () =>
   assert.deepEqual(chromium.complaints, []);
   const { kernels } = await (await fetch(`${edge.http}/status`)).json();
   const { dropped, refused, unread } = kernels.ws_room_packets;
-  // Whoever came by a token of generation 2a told who it is, though nobody asked: two connections here, one away.
-  assert.deepEqual({ dropped, refused, unread }, { dropped: 0, refused: 0, unread: 3 });
+  // Whoever came by a token of generation 2a told who it is, though nobody asked: two connections in one island, one in
+  // the next, one in the World.
+  assert.deepEqual({ dropped, refused, unread }, { dropped: 0, refused: 0, unread: 4 });
 });
 
 /** Puts another client of the same peer into the company, which goes on counting where the former stopped. */

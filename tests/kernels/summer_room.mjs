@@ -35,28 +35,28 @@ export async function openSummerPage(scope, chromium) {
 /** One transport of the package. */
 export class SummerRoom extends Member {
   /** Makes the transport that an island change asks for, as that kernel does, and connects it. */
-  static async enter(page, address, { connStr, islandId }) {
+  static async enter(page, address, { connStr, islandId }, former = undefined) {
     const room = await page.evaluateHandle(
-      async ({ address, connStr, islandId }) => {
+      async ({ address, connStr, islandId, former }) => {
         const logger = { error: console.error, log: () => {}, warn: console.error, info: () => {}, trace: () => {} };
         const config = { logger, peerId: address, bff: {}, ws: { verbose: true }, livekit: {}, p2p: {} };
         const transport = window.transports.createTransport(config, { connStr, islandId, peers: {} });
-        const room = { transport, heard: [], disconnected: 0, code: null };
+        const room = { transport, heard: former?.heard ?? [], disconnected: 0, code: null };
         transport.onMessageObservable.add(({ peer, payload }) => room.heard.push([peer, Array.from(payload)]));
         transport.onDisconnectObservable.add(() => room.disconnected++);
         await transport.connect();
         transport.ws.addEventListener("close", ({ code }) => (room.code = code));
         return room;
       },
-      { address, connStr, islandId },
+      { address, connStr, islandId, former: former?.#room },
     );
-    return new SummerRoom(address, room);
+    return new SummerRoom(address, room, former);
   }
 
   #room;
 
-  constructor(address, room) {
-    super(address, SUMMER_WORDS);
+  constructor(address, room, former) {
+    super(address, SUMMER_WORDS, former);
     this.#room = room;
   }
 
