@@ -1,6 +1,6 @@
 // Sessions of kernels, by which they are told where their room is.
 import { Explorer } from "./explorer.mjs";
-import { keepStanding, listen, logIn, within } from "./kernel.mjs";
+import { keepStanding, listen, logIn } from "./kernel.mjs";
 
 /** Logs in at the BFF as a kernel of this generation, hears of islands, and stands somewhere. */
 export async function kernelSession(scope, edge, kernel, identity, [x, z]) {
@@ -14,7 +14,6 @@ export async function kernelSession(scope, edge, kernel, identity, [x, z]) {
     move: (x, z) => stand(x, 0, z),
     /** The first island change that `wanted` takes: who comes is first put into an island of its own. */
     island: async (wanted) => decode(await heard.first((message) => wanted(decode(message)))),
-    end: () => peer.socket.close(),
   };
 }
 
@@ -27,8 +26,7 @@ export async function explorerSession(scope, edge, identity, [x, z]) {
     identity,
     move: stand,
     island: (wanted) => explorer.first("islandChanged", wanted),
+    /** What it is told when its address logs in again. */
     kicked: () => explorer.first("kicked"),
-    closed: () => within(explorer.closed, "not closed"),
-    end: () => explorer.socket.close(),
   };
 }
