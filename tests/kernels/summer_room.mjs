@@ -28,7 +28,7 @@ export async function openSummerPage(scope, chromium) {
     write: false,
   });
   const page = await chromium.newTab(`http://127.0.0.1:${site.address().port}/`);
-  await page.evaluate(`${outputFiles[0].text}\nwindow.transports = transports; window.rooms = [];`);
+  await page.evaluate(`${outputFiles[0].text}\nwindow.transports = transports;`);
   return page;
 }
 
