@@ -58,11 +58,17 @@ export class Explorer {
     return challenge;
   }
 
-  /** Tells where it stands until the test ends. */
+  /** Tells where it stands until the test ends. Returns what moves it elsewhere. */
   keepStanding(t, x, z) {
-    const beat = () => this.send("heartbeat", { position: { x, y: 0, z } });
-    beat();
+    let position;
+    const beat = () => this.send("heartbeat", { position });
+    const standAt = (x, z) => {
+      position = { x, y: 0, z };
+      beat();
+    };
+    standAt(x, z);
     const timer = setInterval(beat, 500);
     t.after(() => clearInterval(timer));
+    return standAt;
   }
 }

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { KERNEL_2022, KERNEL_2023, keepStanding, listen, logIn, newIdentity, within } from "./kernel.mjs";
 import { startEdge } from "./setup.mjs";
+import { HANDSHAKE, signedFetch } from "./signed_fetch.mjs";
 
 const require = createRequire(import.meta.url);
 const { AboutResponse } = require("@dcl/protocol/out-js/decentraland/realm/about.gen.js");
@@ -13,16 +14,6 @@ const ROOM = "ws-room:wss://rooms.example.org/rooms/one";
 let edge;
 before(async () => (edge = await startEdge({ ATOLL_COMMS__FIXED_ADAPTER: ROOM, ATOLL_ETHEREUM__NETWORK: "mainnet" })));
 after(() => edge.stop());
-
-/** A signed fetch as explorers make it (ADR-44). */
-function signedFetch(identity, url, metadata) {
-  const timestamp = Date.now();
-  const metadataJson = JSON.stringify(metadata);
-  const payload = ["POST", new URL(url).pathname, timestamp, metadataJson].join(":").toLowerCase();
-  const headers = { "x-identity-timestamp": `${timestamp}`, "x-identity-metadata": metadataJson };
-  identity.sign(payload).forEach((link, index) => (headers[`x-identity-auth-chain-${index}`] = JSON.stringify(link)));
-  return fetch(url, { method: "POST", headers });
-}
 
 test("about is read by the protocol's own codec", async () => {
   const answer = await fetch(`${edge.http}/about`);
@@ -39,12 +30,11 @@ test("about is read by the protocol's own codec", async () => {
 
 test("an explorer's signed login is answered with the room", async () => {
   const identity = await newIdentity();
-  const metadata = { origin: "https://play.example", intent: "dcl:explorer:comms-handshake", signer: "dcl:explorer", isGuest: true };
   const url = `${edge.http}/comms/signed-login`;
-  const answer = await signedFetch(identity, url, metadata);
+  const answer = await signedFetch(identity, url, HANDSHAKE);
   assert.equal(answer.status, 200);
   assert.deepEqual(await answer.json(), { fixedAdapter: ROOM });
-  const scene = await signedFetch(identity, url, { ...metadata, signer: "decentraland-kernel-scene" });
+  const scene = await signedFetch(identity, url, { ...HANDSHAKE, signer: "decentraland-kernel-scene" });
   assert.equal(scene.status, 403);
   assert.match((await scene.json()).message, /signer/);
 });
