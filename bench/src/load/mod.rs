@@ -1,7 +1,8 @@
 //! Load: many light clients in one thread, and what they counted over a time.
 //!
 //! The clients speak `atoll/1` over quinn and web-transport-quinn with as little of their own as goes, because the load
-//! must not be what is measured: one queue less than `atoll-client`, and nothing kept of what they hear but counts.
+//! must not be what is measured: one queue less than `atoll-client`, and nothing kept of what they hear but counts. Those of
+//! WebSocket rooms speak RFC-5 by hand, for the same reason.
 
 mod kernels;
 mod own_delay;

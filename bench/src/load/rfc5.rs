@@ -61,6 +61,7 @@ struct Hearing {
     ages: Mutex<Ages>,
 }
 
+/// A connection, with or without TLS.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
