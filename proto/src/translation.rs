@@ -103,7 +103,8 @@ pub fn to_data(packet: &[u8], Context { unix_ms, sender }: Context) -> Translati
 
 /// The same line has the same id wherever it is translated (FNV-1a, 64 bits).
 fn message_id(sender: u32, chat: &rfc4::Chat) -> String {
-    let time = chat.timestamp.to_le_bytes();
+    // A time of -0 is written as none, which is 0.
+    let time = (chat.timestamp + 0.0).to_le_bytes();
     let bytes = sender.to_le_bytes().into_iter().chain(time).chain(chat.message.bytes());
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
@@ -186,6 +187,8 @@ mod tests {
         assert_eq!(back(1, "a"), back(1, "a"));
         assert_ne!(back(1, "a"), back(2, "a"));
         assert_ne!(back(1, "a"), back(1, "b"));
+        let ids = [-0.0, 0.0].map(|timestamp| message_id(1, &rfc4::Chat { message: "a".to_owned(), timestamp }));
+        assert_eq!(ids[0], ids[1], "the wire does not tell them apart");
     }
 
     #[test]

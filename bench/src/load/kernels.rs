@@ -35,14 +35,19 @@ const PLACE: usize = 50;
 /// # Errors
 /// When it is not let in.
 pub async fn kernel(server: &Server, index: usize) -> anyhow::Result<Kernel> {
-    let place = index / PLACE;
-    let from = Ipv4Addr::new(127, 1, (place / 250) as u8, (place % 250 + 1) as u8).into();
-    let mut kernel = Kernel::connect_as(server.ready("http")?, "bff", Origin { from, unread: None }).await?;
+    let from = Origin { from: place_of(index).into(), unread: None };
+    let mut kernel = Kernel::connect_as(server.ready("http")?, "bff", from).await?;
     kernel.log_in(&wallet(index)?).await?;
     Ok(kernel)
 }
 
-fn wallet(index: usize) -> anyhow::Result<Wallet> {
+/// Where the kernel of this number comes from.
+pub(super) fn place_of(index: usize) -> Ipv4Addr {
+    let place = index / PLACE;
+    Ipv4Addr::new(127, 1, (place / 250) as u8, (place % 250 + 1) as u8)
+}
+
+pub(super) fn wallet(index: usize) -> anyhow::Result<Wallet> {
     let key = |part: &str| keccak256(format!("atoll bench {index} {part}").as_bytes());
     Ok(Wallet::from_keys(key("owner"), key("ephemeral"))?)
 }

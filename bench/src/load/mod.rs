@@ -1,12 +1,15 @@
 //! Load: many light clients in one thread, and what they counted over a time.
 //!
 //! The clients speak `atoll/1` over quinn and web-transport-quinn with as little of their own as goes, because the load
-//! must not be what is measured: one queue less than `atoll-client`, and nothing kept of what they hear but counts.
+//! must not be what is measured: one queue less than `atoll-client`, and nothing kept of what they hear but counts. Those of
+//! WebSocket rooms speak RFC-5 by hand, for the same reason.
 
 mod kernels;
 mod own_delay;
 mod peer;
 mod plain;
+mod rfc5;
+mod rooms;
 mod sample;
 mod tls;
 
@@ -14,6 +17,7 @@ pub use kernels::{KernelLoad, kernel};
 pub use own_delay::OwnDelay;
 pub use peer::{Connected, Control, Way, connect, login};
 pub use plain::PlainLoad;
+pub use rooms::{OPEN_ROOM, RoomLoad, RoomPlan};
 pub use sample::{Ages, Counts, Sample};
 
 use crate::process::Server;
@@ -23,7 +27,7 @@ use peer::Peer;
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -53,6 +57,9 @@ pub struct Plan {
     pub payload: usize,
     /// Where the first client finds the edge when not there where the others do: behind a proxy.
     pub first: Option<SocketAddr>,
+    /// The room that all of them join beside others, who are counted among those who stand together; their islands' when
+    /// `None`.
+    pub room: Option<&'static str>,
 }
 
 /// Clients that are seated and send.
@@ -84,8 +91,6 @@ impl Load {
     /// When they do not find seats.
     pub async fn joined_by(mut self, server: &Server, more: usize) -> anyhow::Result<Self> {
         let edge = edge_of(server)?;
-        let clock = Clock::start(1);
-        let clock = self.peers.first().map_or(clock, |peer| peer.clock);
         let permits = Arc::new(Semaphore::new(LOGINS));
         let mut logins = JoinSet::new();
         for index in self.plan.peers..self.plan.peers + more {
@@ -94,7 +99,7 @@ impl Load {
             let (plan, permits, speaking) = (self.plan.clone(), permits.clone(), self.speaking.subscribe());
             logins.spawn(async move {
                 let _permit = permits.acquire_owned().await?;
-                let peer = Peer::start(&socket, address, index, &plan, clock, speaking);
+                let peer = Peer::start(&socket, address, index, &plan, clock(), speaking);
                 anyhow::Ok((index, timeout(SEATING, peer).await.context("no login in time")??))
             });
         }
@@ -111,7 +116,8 @@ impl Load {
 
     async fn seated(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + SEATING;
-        let last = self.plan.peers - self.plan.peers % self.plan.together;
+        let apart = if self.plan.room.is_some() { 0 } else { self.plan.peers % self.plan.together };
+        let last = self.plan.peers - apart;
         loop {
             let waiting = self.peers[..last].iter().filter(|peer| peer.members() != self.plan.together).count();
             if waiting == 0 {
@@ -139,6 +145,12 @@ impl Load {
     pub fn take_ages(&self, range: std::ops::Range<usize>) -> Ages {
         self.peers[range].iter().map(Peer::take_ages).fold(Ages::default(), Ages::with)
     }
+}
+
+/// The clock of all that this process sends and hears.
+fn clock() -> Clock {
+    static CLOCK: OnceLock<Clock> = OnceLock::new();
+    *CLOCK.get_or_init(|| Clock::start(1))
 }
 
 /// Where an edge's UDP door is.

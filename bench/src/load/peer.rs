@@ -8,7 +8,7 @@ use atoll_client::walkers::Clock;
 use atoll_proto::archipelago::{ChallengeRequestMessage, Heartbeat, Position, SignedChallengeMessage};
 use atoll_proto::atoll::client_message::Message as ToEdge;
 use atoll_proto::atoll::server_message::Message as FromEdge;
-use atoll_proto::atoll::{ClientMessage, Login, ServerMessage};
+use atoll_proto::atoll::{ClientMessage, JoinRoom, Login, ServerMessage};
 use atoll_proto::datagram::{Alias, Kind, Sequence, Tag, Up, decode_chunk};
 use atoll_proto::ethereum::keccak256;
 use atoll_proto::framing::{MAX_MESSAGE, put_frame, take_frame};
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use web_transport_quinn::{RecvStream, SendStream, Session};
 
 /// How often a client says where it stands.
@@ -154,7 +154,6 @@ async fn receive(stream: &mut RecvStream, buffer: &mut BytesMut) -> anyhow::Resu
 pub(super) struct Peer {
     connected: Arc<Connected>,
     hearing: Arc<Hearing>,
-    pub(super) clock: Clock,
 }
 
 /// What a client knows and counts.
@@ -179,7 +178,12 @@ impl Peer {
         speaking: watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
         let connected = Arc::new(connect(socket, edge, plan.way).await?);
-        let Control { send, receive, buffer } = login(&connected, index).await?;
+        let mut control = login(&connected, index).await?;
+        if let Some(room) = plan.room {
+            let connection_string = format!("quic:{room}");
+            control.send(ToEdge::JoinRoom(JoinRoom { connection_string })).await?;
+        }
+        let Control { send, receive, buffer } = control;
         let hearing = Arc::new(Hearing::default());
         tokio::spawn(follow(receive, buffer, hearing.clone()));
         tokio::spawn(hear(connected.clone(), hearing.clone(), clock));
@@ -187,7 +191,7 @@ impl Peer {
         if plan.rate > 0.0 {
             tokio::spawn(speak(connected.clone(), hearing.clone(), clock, plan.clone(), index, speaking));
         }
-        Ok(Self { connected, hearing, clock })
+        Ok(Self { connected, hearing })
     }
 
     pub(super) fn members(&self) -> usize {
@@ -268,6 +272,23 @@ async fn beat(mut stream: SendStream, position: Position) {
     }
 }
 
+/// When a client sends its updates, so many a second.
+pub(super) fn updates(index: usize, rate: f64) -> Interval {
+    let period = Duration::from_secs_f64(1.0 / rate);
+    // The golden ratio spreads any number of phases evenly.
+    let phase = period.mul_f64((index as f64 * 0.618_034).fract());
+    let mut updates = interval_at(Instant::now() + phase, period);
+    updates.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    updates
+}
+
+/// An update that says where a client stands, without a stamp.
+pub(super) fn standing_still(index: usize, together: usize) -> Vec<u8> {
+    let place = place(index, together);
+    let position = rfc4::Position { position_x: place.x, position_z: place.z, rotation_w: 1.0, ..Default::default() };
+    rfc4::Packet { message: Some(rfc4::packet::Message::Position(position)) }.encode_to_vec()
+}
+
 /// Sends updates for ever, in a phase of its own, so that a group's updates are spread over the time between two of one
 /// client.
 async fn speak(
@@ -281,14 +302,8 @@ async fn speak(
     if speaking.wait_for(|speaking| *speaking).await.is_err() {
         return;
     }
-    let period = Duration::from_secs_f64(1.0 / plan.rate);
-    // The golden ratio spreads any number of phases evenly.
-    let phase = period.mul_f64((index as f64 * 0.618_034).fract());
-    let mut updates = interval_at(Instant::now() + phase, period);
-    updates.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let place = place(index, plan.together);
-    let position = rfc4::Position { position_x: place.x, position_z: place.z, rotation_w: 1.0, ..Default::default() };
-    let plain = rfc4::Packet { message: Some(rfc4::packet::Message::Position(position)) }.encode_to_vec();
+    let mut updates = updates(index, plan.rate);
+    let plain = standing_still(index, plan.together);
     let mut sequence = Sequence::default();
     loop {
         updates.tick().await;

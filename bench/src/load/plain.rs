@@ -118,7 +118,7 @@ async fn hear(mut stream: OwnedReadHalf, own: u32, counters: Arc<Counters>) {
 }
 
 /// The first frame's payload and what follows; `None` when it is not whole.
-fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (header, length) = match *bytes.get(1)? {
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
         127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize),

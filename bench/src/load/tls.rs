@@ -9,6 +9,16 @@ use std::time::Duration;
 /// A QUIC client that offers this ALPN. As browsers do, and rustls and quinn by default do not, it prefers
 /// `TLS_AES_128_GCM_SHA256` and does not begin with a series of padded probes for a larger packet size.
 pub(super) fn client_config(alpn: &[u8]) -> anyhow::Result<quinn::ClientConfig> {
+    let tls = unchecked(alpn)?;
+    let mut config = quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(tls)?));
+    let mut transport = quinn::TransportConfig::default();
+    transport.mtu_discovery_config(None).max_idle_timeout(Some(Duration::from_secs(15).try_into()?));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
+
+/// TLS 1.3 for a client that offers this ALPN, with the cipher that browsers prefer.
+pub(super) fn unchecked(alpn: &[u8]) -> anyhow::Result<ClientConfig> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     let provider = Arc::new(provider);
@@ -21,11 +31,7 @@ pub(super) fn client_config(alpn: &[u8]) -> anyhow::Result<quinn::ClientConfig> 
     tls.alpn_protocols = vec![alpn.to_vec()];
     // A resumed TLS session would cost the server less than the login that is measured.
     tls.resumption = rustls::client::Resumption::disabled();
-    let mut config = quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(tls)?));
-    let mut transport = quinn::TransportConfig::default();
-    transport.mtu_discovery_config(None).max_idle_timeout(Some(Duration::from_secs(15).try_into()?));
-    config.transport_config(Arc::new(transport));
-    Ok(config)
+    Ok(tls)
 }
 
 #[derive(Debug)]

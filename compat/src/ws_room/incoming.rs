@@ -13,13 +13,16 @@ use atoll_proto::ws_2022::{WsIdentity, WsMessage, WsSystem};
 use atoll_proto::{PacketKind, decode, peek};
 
 /// A packet, and what is asked for it.
-pub(super) struct Said {
-    pub(super) delivery: Delivery,
-    pub(super) payload: Payload,
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// What is asked for it. Only ordered packets are larger than a datagram carries.
+    pub delivery: Delivery,
+    /// The packet.
+    pub payload: Payload,
 }
 
 /// What a message says to the others; `None` when nothing: what is unknown or cannot be read never ends a connection.
-pub(super) fn read(generation: Generation, message: &[u8]) -> Option<Said> {
+pub fn read(generation: Generation, message: &[u8]) -> Option<Said> {
     match generation {
         Generation::Rfc5 => match decode::<WsPacket>(message).ok()?.message? {
             Message::PeerUpdateMessage(WsPeerUpdate { body, unreliable, .. }) => {

@@ -25,6 +25,8 @@ mod login;
 mod occupancy;
 mod outgoing;
 
+pub use incoming::{Said, read};
+
 use crate::counters::{DoorName, Refusal};
 use crate::doorway::{ClientAddress, Doorway};
 use atoll_core::limit::{AmongEquals, Budget, Crowd};
@@ -56,7 +58,7 @@ pub struct Settings {
 
 /// Which messages a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Generation {
+pub enum Generation {
     /// `WsMessage`.
     First,
     /// RFC-5.

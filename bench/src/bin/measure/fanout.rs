@@ -136,7 +136,7 @@ impl Offer {
         all.extend_from_slice(variables);
         let server = Server::edge(&all)?;
         let Self { peers, rate, payload } = *self;
-        let plan = Plan { peers, way: Way::WebTransport, together: peers, rate, payload, first: None };
+        let plan = Plan { peers, way: Way::WebTransport, together: peers, rate, payload, first: None, room: None };
         let load = Load::start(&server, plan).await?;
         tokio::time::sleep(SETTLING).await;
         load.measure(&server, time).await

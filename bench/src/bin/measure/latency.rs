@@ -60,7 +60,7 @@ impl Arguments {
 }
 
 fn plan(peers: usize, together: usize) -> Plan {
-    Plan { peers, way: Way::WebTransport, together, rate: 10.0, payload: 100, first: None }
+    Plan { peers, way: Way::WebTransport, together, rate: 10.0, payload: 100, first: None, room: None }
 }
 
 /// What was measured in a time: the sample, the updates' ages, and the load's own delay.

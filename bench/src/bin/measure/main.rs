@@ -8,6 +8,7 @@ mod kernels;
 mod latency;
 mod logins;
 mod memory;
+mod rooms;
 mod servers;
 mod slow_receiver;
 
@@ -18,6 +19,8 @@ use clap::Parser;
 enum Command {
     /// What one core delivers in one island, against the same edge on arrival, a plain WebSocket room and bare UDP
     Fanout(fanout::Arguments),
+    /// What one core delivers in a WebSocket room, plain, with TLS and beside WebTransport
+    Rooms(rooms::Arguments),
     /// What a login costs the server, and which part of that is what
     Logins(logins::Arguments),
     /// What a session keeps in the server's memory
@@ -40,6 +43,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Fanout(arguments) => arguments.run().await,
+        Command::Rooms(arguments) => arguments.run().await,
         Command::Logins(arguments) => arguments.run().await,
         Command::Memory(arguments) => arguments.run().await,
         Command::Kernels(arguments) => arguments.run().await,

@@ -53,7 +53,7 @@ async fn connections(name: &str, arguments: &Arguments, way: Way) -> anyhow::Res
 async fn sessions(name: &str, arguments: &Arguments, way: Way) -> anyhow::Result<()> {
     let server = Server::edge(UNLIMITED)?;
     let before = server.resident()?;
-    let plan = Plan { peers: arguments.count, way, together: 1, rate: 0.0, payload: 100, first: None };
+    let plan = Plan { peers: arguments.count, way, together: 1, rate: 0.0, payload: 100, first: None, room: None };
     let load = Load::start(&server, plan).await?;
     tokio::time::sleep(Duration::from_secs_f64(arguments.seconds)).await;
     row(name, before, server.resident()?, arguments.count);

@@ -35,7 +35,7 @@ impl Arguments {
         let server = Server::edge(UNLIMITED)?;
         let proxy = UdpProxy::start(edge_of(&server)?).await?;
         let first = Some(proxy.address());
-        let plan = Plan { peers, way: Way::WebTransport, together: peers, rate: 10.0, payload, first };
+        let plan = Plan { peers, way: Way::WebTransport, together: peers, rate: 10.0, payload, first, room: None };
         let load = Load::start(&server, plan).await?;
         println!("## A slow receiver\n");
         println!(
