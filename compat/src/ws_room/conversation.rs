@@ -161,7 +161,9 @@ async fn pass_on(message: &Bytes, seat: &Seat, generation: Generation, counters:
     match incoming::read(generation, message) {
         Some(said) => incoming::say(seat, said, counters).await,
         None => {
-            counters.unread.add(1);
+            if !incoming::is_identification(generation, message) {
+                counters.unread.add(1);
+            }
             Ok(())
         }
     }

@@ -45,6 +45,12 @@ pub fn read(generation: Generation, message: &[u8]) -> Option<Said> {
     }
 }
 
+/// Whether a message is what kernels of RFC-5 say first, also those that a token has let in already.
+pub(super) fn is_identification(generation: Generation, message: &[u8]) -> bool {
+    let said = || decode::<WsPacket>(message).ok()?.message;
+    generation == Generation::Rfc5 && matches!(said(), Some(Message::PeerIdentification(_)))
+}
+
 /// What does not fit a datagram goes with the reliable ones, as all did in the originals.
 fn unreliably(kind: PacketKind, length: usize) -> Delivery {
     match kind {
@@ -148,6 +154,10 @@ mod tests {
         ] {
             let bytes = WsPacket { message: Some(message) }.encode_to_vec();
             assert!(read(Generation::Rfc5, &bytes).is_none());
+            let is_identification =
+                matches!(WsPacket::decode(&bytes[..]).unwrap().message, Some(Message::PeerIdentification(_)));
+            assert_eq!(super::is_identification(Generation::Rfc5, &bytes), is_identification);
+            assert!(!super::is_identification(Generation::First, &bytes));
         }
         for odd in [&b""[..], &[0x7a, 1, 9], &[0xff; 9], &[0x1a, 0x7f], b"hello"] {
             assert!(read(Generation::Rfc5, odd).is_none() && read(Generation::First, odd).is_none(), "{odd:?}");
