@@ -94,7 +94,9 @@ fn reason(code: ErrorCode) -> &'static str {
         }
         ErrorCode::RoomRefused => "there is no room of this name for this client, or its token does not hold",
         ErrorCode::RoomLost => "somebody else proved the address to the room that was joined",
-        ErrorCode::NotForAll => "a message was left out for members whose transport does not carry so much; the others have it",
+        ErrorCode::NotForAll => {
+            "a message was left out for members whose transport does not carry so much; the others have it"
+        }
         ErrorCode::ResumeRefused => "the resume token is unknown, used or too old",
     }
 }
