@@ -139,7 +139,7 @@ impl Member {
                     heard_all.send_modify(|count| *count += 1);
                 }
                 tokio::select! {
-                    _ = all.wait_for(|count| *count == everybody.len()) => return,
+                    () = async { drop(all.wait_for(|count| *count == everybody.len()).await) } => return,
                     // A datagram may be lost; the next tells more.
                     _ = again.tick() => {
                         self.walk(step).await;
