@@ -68,6 +68,9 @@ const LARGE_AT_A_TIME: usize = 32;
 /// Bytes read from a socket at a time, which each idle connection holds, and that wait before they are written.
 const BUFFER: usize = 4 * 1024;
 
+/// Bytes that may wait there: the largest piece of a message, and answers to pings. With more the library keeps the last one.
+const MAX_BUFFER: usize = 64 * 1024;
+
 impl Doorway {
     /// A way to sessions of `region`. `waiting` is who has a connection and no session yet, by any door; every connection ends
     /// once `ending` is true.
@@ -135,6 +138,7 @@ impl Doorway {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
+            .max_write_buffer_size(MAX_BUFFER)
             .max_message_size(Some(LARGE as usize))
             .max_frame_size(Some(LARGE as usize));
         let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;

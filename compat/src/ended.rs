@@ -25,7 +25,7 @@ pub(crate) enum Ended {
     TooLarge(u64),
     #[error("no login in time")]
     LoginTimeout,
-    #[error("the auth chain was refused")]
+    #[error("the auth chain, or the token, was refused")]
     Refused,
     #[error("the address logged in elsewhere")]
     Replaced,

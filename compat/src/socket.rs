@@ -5,7 +5,7 @@ use crate::counters::{Counted, DoorCounters};
 use crate::ended::Ended;
 use atoll_proto::close::CloseCode;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Fuse};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -48,10 +48,7 @@ pub(crate) struct Socket {
     counters: Arc<DoorCounters>,
     _counted: Counted,
     ending: Ending,
-    pings: Interval,
-    /// Pings since the client was last heard of, and how many there may be.
-    unanswered: u8,
-    may_miss: u8,
+    pings: Pings,
     /// It takes nothing any more.
     is_broken: bool,
     /// Messages that are still taken when its end has come.
@@ -69,7 +66,8 @@ pub(crate) trait Frames {
 
 /// The end of the edge, waited for once for all messages.
 struct Ending {
-    told: BoxFuture<'static, ()>,
+    /// Once it was told, whoever still reads is left to his own end.
+    told: Fuse<BoxFuture<'static, ()>>,
     /// The edge waits until nobody has one.
     _held: watch::Receiver<bool>,
 }
@@ -80,7 +78,45 @@ impl Ending {
         let told = async move {
             let _ = ending.wait_for(|ending| *ending).await;
         };
-        Self { told: told.boxed(), _held: held }
+        Self { told: told.boxed().fuse(), _held: held }
+    }
+}
+
+/// When to ping, and whether the client still answers.
+struct Pings {
+    due: Interval,
+    /// Pings since the client was last heard of, and how many there may be.
+    unanswered: u8,
+    may_miss: u8,
+}
+
+impl Pings {
+    fn new() -> Self {
+        let mut due = interval_at(Instant::now() + PING, PING);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { due, unanswered: 0, may_miss: 0 }
+    }
+
+    fn heard(&mut self) {
+        self.unanswered = 0;
+    }
+
+    fn miss(&mut self) -> Result<(), Ended> {
+        if self.unanswered > self.may_miss {
+            return Err(Ended::Silent);
+        }
+        self.unanswered += 1;
+        Ok(())
+    }
+
+    /// Whether a ping is due. The task is woken for the next.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Result<bool, Ended> {
+        let mut is_due = false;
+        while self.due.poll_tick(cx).is_ready() {
+            self.miss()?;
+            is_due = true;
+        }
+        Ok(is_due)
     }
 }
 
@@ -91,8 +127,6 @@ impl Socket {
         counters: Arc<DoorCounters>,
         ending: watch::Receiver<bool>,
     ) -> Self {
-        let mut pings = interval_at(Instant::now() + PING, PING);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (counted, ending) = (counters.socket(), Ending::new(ending));
         Self {
             socket,
@@ -100,9 +134,7 @@ impl Socket {
             counters,
             _counted: counted,
             ending,
-            pings,
-            unanswered: 0,
-            may_miss: 0,
+            pings: Pings::new(),
             is_broken: false,
             last_words: LAST_WORDS,
         }
@@ -115,7 +147,7 @@ impl Socket {
 
     /// Lets a client miss one more ping: any message is as good as an answer, and it is gone after three.
     pub(crate) fn allow_silence(&mut self) {
-        self.may_miss = 1;
+        self.pings.may_miss = 1;
     }
 
     /// The next message. Cancel-safe.
@@ -123,7 +155,7 @@ impl Socket {
         loop {
             let message = tokio::select! {
                 message = self.socket.next() => Some(message),
-                _ = self.pings.tick() => None,
+                _ = self.pings.due.tick() => None,
                 () = &mut self.ending.told => return Err(Ended::Ending),
             };
             let Some(message) = message else {
@@ -136,7 +168,7 @@ impl Socket {
                     return Ok(message);
                 }
                 Some(Ok(Message::Text(_))) => return Err(Ended::Text),
-                Some(Ok(Message::Pong(_))) => self.unanswered = 0,
+                Some(Ok(Message::Pong(_))) => self.pings.heard(),
                 Some(Ok(Message::Ping(_))) => {}
                 // Whole frames are read; only those who write them see others.
                 Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return Err(Ended::Left),
@@ -156,8 +188,7 @@ impl Socket {
                 return Poll::Ready(Err(cut));
             }
             loop {
-                if self.pings.poll_tick(cx).is_ready() {
-                    self.miss_ping()?;
+                if self.pings.poll_due(cx)? {
                     // A client for which this is not ready does not read, and will not be heard of.
                     if !self.is_broken && matches!(self.socket.poll_ready_unpin(cx), Poll::Ready(Ok(()))) {
                         self.socket.start_send_unpin(Message::Ping(Bytes::new())).map_err(|_| Ended::Left)?;
@@ -168,11 +199,11 @@ impl Socket {
                 }
                 match ready!(self.socket.poll_next_unpin(cx)) {
                     Some(Ok(Message::Binary(message))) => {
-                        self.unanswered = 0;
+                        self.pings.heard();
                         self.counters.bytes_in.add(message.len() as u64);
                         return Poll::Ready(Ok(message));
                     }
-                    Some(Ok(Message::Text(_) | Message::Pong(_) | Message::Ping(_))) => self.unanswered = 0,
+                    Some(Ok(Message::Text(_) | Message::Pong(_) | Message::Ping(_))) => self.pings.heard(),
                     Some(Ok(Message::Close(_) | Message::Frame(_))) | None => return Poll::Ready(Err(Ended::Left)),
                     Some(Err(error)) => return Poll::Ready(Err(why(&error))),
                 }
@@ -274,16 +305,8 @@ impl Socket {
         .await;
     }
 
-    fn miss_ping(&mut self) -> Result<(), Ended> {
-        if self.unanswered > self.may_miss {
-            return Err(Ended::Silent);
-        }
-        self.unanswered += 1;
-        Ok(())
-    }
-
     async fn ping(&mut self) -> Result<(), Ended> {
-        self.miss_ping()?;
+        self.pings.miss()?;
         in_time(self.socket.send(Message::Ping(Bytes::new()))).await
     }
 }
@@ -371,3 +394,7 @@ impl Ended {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;

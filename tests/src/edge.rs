@@ -242,6 +242,14 @@ impl Edge {
         serde_json::from_str(&body).expect("/status is JSON")
     }
 
+    /// Bytes of memory that the process has (Linux).
+    pub fn memory(&self) -> u64 {
+        let id = self.process.id().expect("the process runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size in kB");
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+    }
+
     /// Asks the process to end, without waiting.
     pub async fn terminate(&self) {
         let id = self.process.id().expect("the process runs").to_string();

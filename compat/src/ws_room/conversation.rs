@@ -8,8 +8,9 @@ use crate::counters::RoomCounters;
 use crate::doorway::Arrival;
 use crate::ended::Ended;
 use crate::socket::Socket;
+use atoll_core::limit::Pace;
 use atoll_core::region::{Grant, JoinFailed, Over, Seat};
-use atoll_core::room::{MAX_ORDERED_PAYLOAD, Sender};
+use atoll_core::room::{Delivery, MAX_ORDERED_PAYLOAD, Sender};
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::pin::pin;
@@ -22,6 +23,9 @@ const RFC5: u64 = MAX_RFC5_FRAME as u64;
 
 /// Largest message of the first generation: the largest packet, and what is around it. The originals had no limit.
 const FIRST: u64 = MAX_ORDERED_PAYLOAD as u64 + 256;
+
+/// Most seats of one address by this door: its sessions have two at most, and it may be in some rooms beside the islands'.
+const SEATS_OF_ADDRESS: usize = 16;
 
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -85,11 +89,14 @@ async fn converse(
     grant: Grant,
     generation: Generation,
 ) -> Result<Infallible, Ended> {
+    let Sender::Peer(address) = *grant.sender() else { return Err(Ended::NoRoom) };
+    if seats.occupancy.seats(address) >= SEATS_OF_ADDRESS {
+        return Err(Ended::Evicted);
+    }
     let spot = seats.crowd.enter(arrival.from).ok_or(Ended::Evicted)?;
     let counters = Arc::clone(&arrival.doorway.counters().rooms);
     let outgoing = Arc::new(Outgoing::new(Arc::clone(&seats.waiting), Arc::clone(&counters)));
     let link = RoomLink::new(generation, Arc::clone(&outgoing), Arc::clone(&counters));
-    let Sender::Peer(address) = *grant.sender() else { return Err(Ended::NoRoom) };
     let room = grant.room().clone();
     let seat = arrival.doorway.region.join(grant, Box::new(link)).await.map_err(|failed| match failed {
         JoinFailed::Stale => Ended::SessionOver,
@@ -120,51 +127,64 @@ async fn attend(
     counters: &RoomCounters,
 ) -> Result<Infallible, Ended> {
     let mut over = pin!(seat.over());
+    // Who is replaced and does not take the last words goes without them.
+    let mut overdue = pin!(async {
+        outgoing.ended().await;
+        tokio::time::sleep(FAREWELL).await;
+    });
+    let client = Client { seat, generation, pace: Pace::default(), counters };
     loop {
         let message = tokio::select! {
             biased;
             over = &mut over => {
                 if over == Over::Ended {
-                    hear_out(socket, &seat, generation, outgoing, counters).await;
+                    hear_out(socket, &client, outgoing).await;
                 }
                 if over == Over::Kicked && generation == Generation::Rfc5 {
                     outgoing.push(kicked(KICKED));
                 }
-                drop(seat);
+                drop(client);
                 let ended = if over == Over::Kicked { Ended::Replaced } else { Ended::SessionOver };
                 outgoing.end(ended.clone());
                 return timeout(FAREWELL, drain(socket, outgoing)).await.unwrap_or(Err(ended));
             }
+            () = &mut overdue => return Err(Ended::Clogged),
             message = socket.receive_sending(outgoing) => message?,
         };
-        pass_on(&message, &seat, generation, counters).await?;
+        client.says(&message).await?;
+    }
+}
+
+/// Who speaks.
+struct Client<'a> {
+    seat: Seat,
+    generation: Generation,
+    pace: Pace,
+    counters: &'a RoomCounters,
+}
+
+impl Client<'_> {
+    /// Passes on what it says. One that says more than it may waits.
+    async fn says(&self, message: &Bytes) -> Result<(), Ended> {
+        let Some(said) = incoming::read(self.generation, message) else {
+            if !incoming::is_identification(self.generation, message) {
+                self.counters.unread.add(1);
+            }
+            return Ok(());
+        };
+        if said.delivery == Delivery::Ordered {
+            self.pace.wait_for_message(message.len()).await;
+        }
+        incoming::say(&self.seat, said, self.counters).await
     }
 }
 
 /// Passes on what the client still says. Whether it goes on does not matter any more.
-async fn hear_out(
-    socket: &mut Socket,
-    seat: &Seat,
-    generation: Generation,
-    outgoing: &Outgoing,
-    counters: &RoomCounters,
-) {
+async fn hear_out(socket: &mut Socket, client: &Client<'_>, outgoing: &Outgoing) {
     let until = Instant::now() + LAST_WORDS;
     while let Ok(Ok(message)) = timeout_at(until, socket.receive_sending(outgoing)).await {
-        if pass_on(&message, seat, generation, counters).await.is_err() {
+        if client.says(&message).await.is_err() {
             return;
-        }
-    }
-}
-
-async fn pass_on(message: &Bytes, seat: &Seat, generation: Generation, counters: &RoomCounters) -> Result<(), Ended> {
-    match incoming::read(generation, message) {
-        Some(said) => incoming::say(seat, said, counters).await,
-        None => {
-            if !incoming::is_identification(generation, message) {
-                counters.unread.add(1);
-            }
-            Ok(())
         }
     }
 }

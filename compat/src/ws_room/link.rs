@@ -46,13 +46,15 @@ impl RoomLink {
                 let others = joined.iter().filter(|(alias, _)| Some(*alias) != self.own);
                 match generation {
                     Generation::Rfc5 => {
-                        for (alias, sender) in others {
-                            let join = WsPeerJoin { alias: wire_alias(*alias), address: sender.to_string() };
-                            put_message(&packet(Message::PeerJoinMessage(join)), &mut out);
-                        }
+                        // First who left: an address that took the place of its former self goes and comes, and kernels
+                        // know their peers by address.
                         for alias in left.iter() {
                             let leave = WsPeerLeave { alias: wire_alias(*alias) };
                             put_message(&packet(Message::PeerLeaveMessage(leave)), &mut out);
+                        }
+                        for (alias, sender) in others {
+                            let join = WsPeerJoin { alias: wire_alias(*alias), address: sender.to_string() };
+                            put_message(&packet(Message::PeerJoinMessage(join)), &mut out);
                         }
                     }
                     Generation::First => others.for_each(|(alias, sender)| introduce(*alias, sender, &mut out)),

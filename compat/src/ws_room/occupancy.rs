@@ -34,7 +34,12 @@ impl Occupancy {
 
     /// Whether the address has a seat in any room.
     pub(super) fn has(&self, address: Address) -> bool {
-        self.lock().addresses.contains_key(&address)
+        self.seats(address) > 0
+    }
+
+    /// How many seats the address has.
+    pub(super) fn seats(&self, address: Address) -> usize {
+        self.lock().addresses.get(&address).copied().unwrap_or(0)
     }
 
     /// Every room with its seats, by name.

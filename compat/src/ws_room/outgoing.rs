@@ -9,8 +9,10 @@ use atoll_proto::datagram::Alias;
 use atoll_proto::room_frames::Frames;
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use tokio::sync::Notify;
 
 /// Bytes that are sent at a time: what has not been taken from here yet can be replaced.
 const CHUNK: usize = 32 * 1024;
@@ -32,6 +34,10 @@ const BATCHES: usize = 4;
 const EVENTS: usize = 256;
 const EVENT_BYTES: usize = 128 * 1024;
 
+/// Bytes of updates that wait for such a client: the latest positions of a thousand members. Of whom there is no place for, it
+/// hears when it has caught up.
+const UPDATE_BYTES: usize = 128 * 1024;
+
 /// What may wait for all clients together.
 pub(super) fn budget() -> Arc<Budget> {
     Arc::new(Budget::new(ALL_WAITING, ALWAYS))
@@ -41,6 +47,7 @@ pub(super) fn budget() -> Arc<Budget> {
 pub(super) struct Outgoing {
     counters: Arc<RoomCounters>,
     state: Mutex<State>,
+    ended: Notify,
 }
 
 struct State {
@@ -76,6 +83,11 @@ type Shared = Box<dyn Batched>;
 struct Late {
     /// The newest update of each sender and kind.
     updates: BTreeMap<(Alias, PacketKind), Bytes>,
+    update_bytes: usize,
+    /// Whose turn it was: everybody's comes, however often those before it say something new.
+    last: Option<(Alias, PacketKind)>,
+    /// What went out last was an update: an event is next, if there is any.
+    was_update: bool,
     events: VecDeque<(Alias, Bytes)>,
     event_bytes: usize,
 }
@@ -92,7 +104,7 @@ impl Outgoing {
             reader: None,
             is_idle: false,
         };
-        Self { counters, state: Mutex::new(state) }
+        Self { counters, state: Mutex::new(state), ended: Notify::new() }
     }
 
     /// Frames that may not be lost. False when the client is too slow for them: nothing more will be sent.
@@ -142,6 +154,12 @@ impl Outgoing {
         state.late = Late::default();
         state.end.get_or_insert(ended);
         wake(state);
+        self.ended.notify_one();
+    }
+
+    /// Waits until somebody has said that it ends; told once.
+    pub(super) async fn ended(&self) {
+        self.ended.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -238,10 +256,7 @@ impl Late {
         // A copy: a slice would keep the batch that it is of.
         let frame = Bytes::copy_from_slice(&frame);
         if let Some(kind) = update {
-            if self.updates.insert((from, kind), frame).is_some() {
-                counters.replaced.add(1);
-            }
-            return;
+            return self.add_update((from, kind), frame, counters);
         }
         self.event_bytes += frame.len();
         self.events.push_back((from, frame));
@@ -253,10 +268,38 @@ impl Late {
         }
     }
 
-    fn pop(&mut self) -> Option<Bytes> {
-        if let Some((_, frame)) = self.updates.pop_first() {
-            return Some(frame);
+    fn add_update(&mut self, key: (Alias, PacketKind), frame: Bytes, counters: &RoomCounters) {
+        let replaced = self.updates.remove(&key);
+        self.update_bytes -= replaced.as_ref().map_or(0, Bytes::len);
+        if replaced.is_some() {
+            counters.replaced.add(1);
         }
+        if self.update_bytes + frame.len() > UPDATE_BYTES {
+            return counters.dropped.add(1);
+        }
+        self.update_bytes += frame.len();
+        self.updates.insert(key, frame);
+    }
+
+    /// An update and an event by turns.
+    fn pop(&mut self) -> Option<Bytes> {
+        self.was_update = !self.was_update;
+        match self.was_update {
+            true => self.pop_update().or_else(|| self.pop_event()),
+            false => self.pop_event().or_else(|| self.pop_update()),
+        }
+    }
+
+    fn pop_update(&mut self) -> Option<Bytes> {
+        let next = self.last.and_then(|last| self.updates.range((Excluded(last), Unbounded)).next());
+        let key = *next.or_else(|| self.updates.first_key_value())?.0;
+        self.last = Some(key);
+        let frame = self.updates.remove(&key)?;
+        self.update_bytes -= frame.len();
+        Some(frame)
+    }
+
+    fn pop_event(&mut self) -> Option<Bytes> {
         let (_, frame) = self.events.pop_front()?;
         self.event_bytes -= frame.len();
         Some(frame)
@@ -268,6 +311,7 @@ impl Late {
 
     fn forget(&mut self, left: &[Alias]) {
         self.updates.retain(|(from, _), _| !left.contains(from));
+        self.update_bytes = self.updates.values().map(Bytes::len).sum();
         self.events.retain(|(from, _)| !left.contains(from));
         self.event_bytes = self.events.iter().map(|(_, frame)| frame.len()).sum();
     }

@@ -94,9 +94,11 @@ fn a_client_that_is_behind_gets_the_newest_updates_once_and_the_last_events() {
             (2, None, &[tick]),
         ]);
     }
-    let events = (0..100).flat_map(|tick| system(2, &[tick]));
-    let updates = [system(1, &[99]), system(1, &[99]), system(2, &[99])].concat();
-    let expected: Vec<u8> = updates.into_iter().chain(events).collect();
+    // By turns, as long as there are both.
+    let updates =
+        [system(1, &[99]), system(1, &[99]), system(2, &[99])].into_iter().chain(std::iter::repeat(Vec::new()));
+    let expected: Vec<u8> =
+        (0..100).zip(updates).flat_map(|(tick, update)| [update, system(2, &[tick])].concat()).collect();
     assert_eq!(client.all(), expected);
     assert_eq!(client.counters.replaced.value(), 99 * 3);
     for number in 0..=u16::MAX {
@@ -106,6 +108,41 @@ fn a_client_that_is_behind_gets_the_newest_updates_once_and_the_last_events() {
     assert_eq!(sent.len(), EVENTS * system(3, &[0, 0]).len());
     assert!(sent.ends_with(&system(3, &u16::MAX.to_be_bytes())));
     assert_eq!(client.counters.dropped.value(), u64::from(u16::MAX) + 1 - EVENTS as u64);
+}
+
+#[test]
+fn everybody_is_heard_by_who_stays_behind() {
+    const MEMBERS: u32 = 200;
+    let client = Client::new();
+    let mut heard = std::collections::BTreeSet::new();
+    for _ in 0..BATCHES {
+        client.batch(&[(1, POSITION, b"first")]);
+    }
+    // Each round all say something new, and the client takes one chunk.
+    for _ in 0..20 {
+        let bodies: Vec<Vec<u8>> = (0..MEMBERS).map(|from| vec![from as u8; 600]).collect();
+        let frames: Vec<_> = (0..MEMBERS).zip(&bodies).map(|(from, body)| (from, POSITION, &body[..])).collect();
+        client.batch(&frames);
+        let Poll::Ready(Ok(chunk)) = client.poll() else { panic!("nothing to send") };
+        heard.extend(
+            chunk.windows(500).filter(|window| window.iter().all(|byte| *byte == window[0])).map(|same| same[0]),
+        );
+    }
+    // The first is the client itself.
+    assert_eq!(heard.len(), MEMBERS as usize - 1);
+    assert_eq!(client.counters.dropped.value(), 0);
+}
+
+#[test]
+fn updates_that_wait_are_bounded() {
+    let client = Client::new();
+    for round in 0..10_u8 {
+        let body = [round; 1000];
+        let frames: Vec<_> = (1..1000).map(|from| (from, POSITION, &body[..])).collect();
+        client.batch(&frames);
+    }
+    assert!(client.counters.dropped.value() > 0);
+    assert!(client.all().len() <= UPDATE_BYTES);
 }
 
 #[test]
@@ -126,7 +163,7 @@ fn nothing_of_who_has_left_follows_the_word_of_it() {
     client.outgoing.forget(&[Alias(1)]);
     assert!(client.outgoing.push(Bytes::from_static(b"left")));
     client.batch(&[(3, POSITION, b"c")]);
-    let expected = [&b"left"[..], &system(2, b"b"), &system(3, b"c"), &system(2, b"b")].concat();
+    let expected = [&b"left"[..], &system(2, b"b"), &system(2, b"b"), &system(3, b"c")].concat();
     assert_eq!(client.all(), expected);
 }
 

@@ -68,23 +68,32 @@ pub struct RoomKeys {
     decoding: Vec<DecodingKey>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What is read. Times may have fractions.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Claims {
     peer_id: String,
     aud: Audience,
-    #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     nbf: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<f64>,
+    sid: Option<u64>,
+}
+
+/// What is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Minted<'a> {
+    peer_id: String,
+    aud: &'a str,
+    iat: u64,
+    exp: u64,
     /// The session, by which a second connection of one is told from another session.
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<u64>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(untagged)]
 enum Audience {
     One(String),
@@ -109,12 +118,11 @@ impl RoomKeys {
         session: Option<SessionId>,
         now: u64,
     ) -> Result<String, RoomTokenError> {
-        let claims = Claims {
+        let claims = Minted {
             peer_id: address.to_string(),
-            aud: Audience::One(url.to_owned()),
-            iat: Some(now as f64),
-            nbf: None,
-            exp: Some((now + ROOM_TOKEN_SECONDS) as f64),
+            aud: url,
+            iat: now,
+            exp: now + ROOM_TOKEN_SECONDS,
             sid: session.map(|SessionId(id)| id),
         };
         encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(|_| RoomTokenError::Malformed)

@@ -82,6 +82,8 @@ impl Region {
     /// The right to a seat in the room of this name: for those whose session stands in this island, those with a token, and
     /// those whom a rule of [`Settings::rooms`](super::Settings::rooms) lets in.
     ///
+    /// Nobody proves its way to where an address stands whose session is a native client's: its seat is that client's.
+    ///
     /// The seat is the session's where one stands in the island of this name: another connection of it takes the seat over,
     /// and the end of the session is the seat's. Elsewhere each proof, and each token that names no session, is somebody
     /// anew: who comes later kicks who came before.
@@ -106,19 +108,21 @@ impl Region {
                 if token.address != address || token.session.is_some_and(|of| of != id) {
                     return Err(GrantError::NoSuchRoom);
                 }
-                Ok(self.by_island(room, address, Some(id)).unwrap_or_else(|| named(room, address, Some(id))))
+                Ok(self.by_island(room, address, Some(id)).unwrap_or_else(|| self.by_name(room, address, Some(id))))
             }
             Right::Token(token) => {
                 let RoomToken { address, session } = self.room_token(room, token)?;
                 match (self.by_island(room, address, session), session) {
                     (Some(grant), _) => Ok(grant),
                     (None, Some(_)) => Err(GrantError::Stale),
-                    (None, None) => Ok(named(room, address, None)),
+                    (None, None) => Ok(self.by_name(room, address, None)),
                 }
             }
             Right::Proof(proof) => {
                 let address = self.inner.verifier.verify(proof).await?;
                 match self.by_island(room, address, None) {
+                    // It has its own seat there, which nobody should find to be gone.
+                    Some(_) if self.inner.registry.is_native(address) => Err(GrantError::NoSuchRoom),
                     Some(grant) => Ok(grant),
                     None => self.by_rule(room, address, None),
                 }
@@ -157,10 +161,14 @@ impl Region {
     fn by_rule(&self, room: &str, address: Address, session: Option<SessionId>) -> Result<Grant, GrantError> {
         let access = self.settings().rooms.access(room);
         let admits = access.is_some_and(|access| access.admits(address));
-        if admits { Ok(named(room, address, session)) } else { Err(GrantError::NoSuchRoom) }
+        if admits { Ok(self.by_name(room, address, session)) } else { Err(GrantError::NoSuchRoom) }
     }
-}
 
-fn named(room: &str, address: Address, session: Option<SessionId>) -> Grant {
-    Grant { room: RoomId::new(room), sender: Sender::Peer(address), session, generation: None }
+    /// A seat in the room of this name without regard to where the address stands. A rule's rooms are never an island's, even of
+    /// the same name; without a rule it is an island's whose peers have their sessions elsewhere.
+    fn by_name(&self, name: &str, address: Address, session: Option<SessionId>) -> Grant {
+        let is_named = self.settings().rooms.access(name).is_some();
+        let room = if is_named { RoomId::named(name) } else { RoomId::new(name) };
+        Grant { room, sender: Sender::Peer(address), session, generation: None }
+    }
 }

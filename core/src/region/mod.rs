@@ -120,6 +120,8 @@ impl Region {
     pub fn start(settings: Settings, host: Arc<dyn Host>, bus: Arc<dyn Bus>) -> Self {
         let counters = Arc::new(Counters::default());
         let failures = Failures::new();
+        let mut start = [0; 4];
+        host.random(&mut start);
         let shards: Vec<Shard> = shard::start(&settings, &host, &counters, &failures);
         let service = settings.archipelago.clone().map(|archipelago| {
             let watch = counters.archipelago.clone();
@@ -140,7 +142,7 @@ impl Region {
             let router = failures.spawn("the router of island changes".to_owned(), changes);
             Inner {
                 verifier: Verifier::new(&settings, &host),
-                registry: Registry::new(settings.max_sessions),
+                registry: Registry::new(settings.max_sessions, u32::from_le_bytes(start)),
                 topics: topics::budget(),
                 tasks: service.into_iter().chain([router, counting]).collect(),
                 census,

@@ -84,8 +84,11 @@ impl RoomPattern {
     }
 }
 
-/// Whether a room may be called so: the name stands in URLs as it is.
+/// Whether a room may be called so: the name stands in URLs as it is, where some have a meaning of their own.
 pub(super) fn is_room_name(name: &str) -> bool {
+    if [".", "..", "status"].contains(&name) {
+        return false;
+    }
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#%".contains(&byte);
     (1..=MAX_ROOM_NAME).contains(&name.len()) && name.bytes().all(is_plain)
 }

@@ -1,8 +1,8 @@
 //! Who is logged in, and which island each session stands in.
 
-use super::Capabilities;
 use super::life::Life;
 use super::session::SessionEvent;
+use super::{Capabilities, Transport};
 use crate::limit::{AmongEquals, Crowd, Spot};
 use crate::room::{RoomId, SessionId};
 use atoll_proto::Address;
@@ -19,7 +19,7 @@ pub(super) struct Registry {
     sessions: Mutex<Sessions>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sessions {
     last_id: u64,
     by_address: HashMap<Address, Entry>,
@@ -38,9 +38,12 @@ struct Entry {
 }
 
 impl Registry {
-    pub(super) fn new(max_sessions: usize) -> Self {
+    /// For so many sessions. Their numbers go on from `start`, which should differ from process to process: tokens name them.
+    pub(super) fn new(max_sessions: usize, start: u32) -> Self {
         let crowd = Arc::new(Crowd::new(max_sessions, None, AmongEquals::NewcomerLeaves));
-        Self { crowd, sessions: Mutex::default() }
+        // JSON has 53 bits.
+        let sessions = Sessions { last_id: u64::from(start) << 20, by_address: HashMap::new() };
+        Self { crowd, sessions: Mutex::new(sessions) }
     }
 
     /// Enters a session; an older one of the address is told that it was kicked. In a full region another session may have
@@ -98,6 +101,11 @@ impl Registry {
     /// The session of an address.
     pub(super) fn current(&self, address: Address) -> Option<SessionId> {
         self.lock().by_address.get(&address).map(|entry| entry.id)
+    }
+
+    /// Whether an address's session is that of a native client.
+    pub(super) fn is_native(&self, address: Address) -> bool {
+        self.lock().by_address.get(&address).is_some_and(|entry| entry.capabilities.includes(Transport::Quic))
     }
 
     /// What ends a seat of a session, taken now. `None` when the session has ended, or when the seat is in its island and

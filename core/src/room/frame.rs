@@ -66,7 +66,8 @@ pub enum MemberList {
         /// All members in order of joining.
         members: Arc<[(Alias, Sender)]>,
     },
-    /// What changed since the last frame of this kind.
+    /// What changed since the last frame of this kind. A sender that took the place of its former self is in both: it left
+    /// first.
     Change {
         /// Who came.
         joined: Arc<[(Alias, Sender)]>,

@@ -29,31 +29,40 @@ use atoll_proto::datagram::{Alias, Sequence};
 use std::fmt;
 use std::sync::Arc;
 
-/// The name of a room: an island's id, or the name of a fixed-adapter room.
+/// Which room: that of an island, by the island's id, or one with a name of its own. An island and a room of the same name
+/// are two.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RoomId(Arc<str>);
+pub struct RoomId {
+    name: Arc<str>,
+    is_island: bool,
+}
 
 impl RoomId {
-    /// The room with this name.
-    pub fn new(name: &str) -> Self {
-        Self(name.into())
+    /// The room of an island.
+    pub fn new(island: &str) -> Self {
+        Self { name: island.into(), is_island: true }
+    }
+
+    /// A room that is no island's.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), is_island: false }
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
 impl fmt::Display for RoomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
 impl fmt::Debug for RoomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 

@@ -21,6 +21,9 @@ use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Longer than any session.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// How long a client may be silent where another service on the bus is the archipelago.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -173,6 +176,7 @@ impl Member {
     }
 
     async fn go_back(&mut self, way: &Way) -> Result<(), Ending> {
+        self.heard();
         if self.joined.take().is_some() && self.island.is_none() {
             self.seats.stand_up();
         }
@@ -270,9 +274,9 @@ impl Member {
         self.doubt
     }
 
-    /// When the client has been silent for too long.
+    /// When the client has been silent for too long. In a room that it joined it need not say where it stands.
     pub(super) fn silent_at(&self) -> Instant {
-        self.heard + self.patience
+        self.heard + if self.joined.is_some() { FOR_EVER } else { self.patience }
     }
 
     /// Gives up seats that were kept long enough.

@@ -17,9 +17,10 @@ use super::resumptions::Issued;
 use super::streams::End;
 use super::token::Shown;
 use super::topics::Topics;
-use super::uploads::{Arrived, Pace, Uploads};
+use super::uploads::{Arrived, Uploads};
 use super::welcome::welcome;
 use super::{Datagrams, UpDatagrams};
+use atoll_core::limit::Pace;
 use atoll_core::region::Session;
 use atoll_proto::archipelago::KickedMessage;
 use atoll_proto::atoll::client_message::Message as FromClient;
@@ -141,7 +142,7 @@ impl Native {
             datagrams: UpDatagrams::new(Arc::clone(counters), Arc::clone(&refusals)),
             reports: Reports::new(refusals),
             topics,
-            pace: Pace::new(),
+            pace: Pace::default(),
             phase: door.phase(),
             attachments,
             attach_here,

@@ -3,7 +3,7 @@
 use super::ending::Ending;
 use super::streams::{ByteSource, IncomingStream, Lane, SourceEnd};
 use super::upload_budget::{GaveWay, Upload, UploadBudget};
-use atoll_core::limit::Bucket;
+use atoll_core::limit::Pace;
 use atoll_proto::atoll::{Large, LargeHeader, Ordered, OrderedMessage, large_header, ordered_message};
 use atoll_proto::close::CloseCode;
 use atoll_proto::datagram::Tag;
@@ -12,25 +12,15 @@ use atoll_proto::lanes::{
     LARGE_STREAM, MAX_LARGE, MAX_LARGE_HEADER, MAX_LARGE_STREAMS, MAX_ORDERED, MAX_ORDERED_FRAME, ORDERED_STREAM,
 };
 use bytes::{Buf, Bytes, BytesMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
-
-/// Bytes a second that are read of one client on both lanes together.
-const RATE: u32 = 128 * 1024;
-
-/// Bytes that may come at once after a pause.
-const BURST: u32 = 2 << 20;
 
 /// Bytes taken from a stream at a time.
 const CHUNK: usize = 16 * 1024;
 
 /// Bytes by which the room for a payload grows.
 const SLICE: usize = 64 * 1024;
-
-/// What a message counts beside its bytes: the smallest ones cost as much as others to pass on.
-const OVERHEAD: usize = 64;
 
 /// Messages that wait for the session, beside those being read.
 const WAITING: usize = 2;
@@ -58,32 +48,6 @@ pub(super) enum News {
     Message { tag: Tag, number: u64, payload: Bytes },
     /// Messages that the client had to drop.
     Gap { first: u64, last: u64 },
-}
-
-/// How fast a session's client may send on the lanes, whatever connections it has.
-#[derive(Clone)]
-pub(super) struct Pace {
-    started: Instant,
-    bucket: Arc<Mutex<Bucket>>,
-}
-
-impl Pace {
-    pub(super) fn new() -> Self {
-        Self { started: Instant::now(), bucket: Arc::new(Mutex::new(Bucket::new(RATE, BURST))) }
-    }
-
-    /// Waits until so many more bytes may be read. At most [`BURST`] of them, or nobody waits.
-    async fn wait(&self, bytes: usize) {
-        let amount = u32::try_from(bytes).unwrap_or(BURST).min(BURST);
-        loop {
-            let now = self.started.elapsed();
-            let taken = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now, amount);
-            match taken {
-                Ok(()) => return,
-                Err(wait) => tokio::time::sleep(wait).await,
-            }
-        }
-    }
 }
 
 /// The streams of one connection that are being read. Dropping this stops it all.
@@ -263,7 +227,7 @@ impl Reader {
     async fn frame(&mut self, limit: usize, pace: &Pace) -> Result<Bytes, Fault> {
         loop {
             if let Some(frame) = take_frame(&mut self.buffer, limit).map_err(malformed)? {
-                pace.wait(OVERHEAD + frame.len()).await;
+                pace.wait_for_message(frame.len()).await;
                 return Ok(frame);
             }
             self.more(CHUNK).await?;

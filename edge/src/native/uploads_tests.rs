@@ -2,6 +2,7 @@ use super::*;
 use atoll_proto::atoll::Gap;
 use atoll_proto::framing::put_frame;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Streams of a client, its session, and how much the edge can hold.
 struct Scene {
@@ -16,7 +17,7 @@ impl Scene {
 
     /// Another client.
     fn beside(budget: &Arc<UploadBudget>) -> Self {
-        Self { uploads: Uploads::new(Pace::new(), Arc::clone(budget)), budget: Arc::clone(budget) }
+        Self { uploads: Uploads::new(Pace::default(), Arc::clone(budget)), budget: Arc::clone(budget) }
     }
 
     /// A stream with its type byte; what is sent there arrives.

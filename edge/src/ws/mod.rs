@@ -26,6 +26,9 @@ const READ_BUFFER: usize = 4 * 1024;
 /// Bytes that wait in the library before it writes to the socket.
 const WRITE_BUFFER: usize = 4 * 1024;
 
+/// Bytes that may wait there at most: a message, and answers to pings. With more the library keeps the last one.
+const MAX_WRITE_BUFFER: usize = 2 * MAX_WEBSOCKET_MESSAGE;
+
 /// The route of the door. Each request must carry a [`ClientAddress`] among its extensions.
 pub fn routes(door: Door) -> Router {
     Router::new().route(WEBSOCKET_PATH, any(upgrade)).with_state(door)
@@ -41,6 +44,7 @@ async fn upgrade(
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER)
         // One byte more, so that it is this side that says what is wrong.
         .max_message_size(MAX_WEBSOCKET_MESSAGE + 1)
         .max_frame_size(MAX_WEBSOCKET_MESSAGE + 1)

@@ -219,3 +219,33 @@ async fn strings_are_written_by_what_a_client_can_use() {
     assert_eq!("livekit".parse::<DefaultTransport>(), Err(DefaultTransportError));
     assert!(!format!("{nowhere:?}").contains("secret"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_proves_its_way_to_the_seat_of_a_native_client() {
+    let wallet = Key::of(1);
+    let region = region_with(&["world-* open"]);
+    let native = Capabilities::NONE.with(Transport::Quic);
+    let session = Session::open(&region.inner, wallet.address(), [192, 0, 2, 1].into(), native).unwrap();
+    region.inner.registry.move_to(wallet.address(), RoomId::new("I1"), |_, _| None);
+    let (_seat, ear) = seat(&region, &session).await;
+    assert!(matches!(by_proof(&region, "I1", &wallet).await, Err(GrantError::NoSuchRoom)));
+    settle().await;
+    assert_ne!(ear.last(), Some("closed"));
+    assert!(by_proof(&region, "world-a", &wallet).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_opens_no_islands_room_even_if_it_has_its_name() {
+    let region = region_with(&["* open"]);
+    let _session = session(&region, 1);
+    move_to(&region, 1, "I1");
+    let by_session = by_token(&region, "I1", &token("I1", 1, None, 0)).await.unwrap();
+    let by_rule = by_proof(&region, "I1", &Key::of(2)).await.unwrap();
+    assert_eq!(by_session.room().as_str(), by_rule.room().as_str());
+    let (inside, outside) = (sit(&region, by_session).await, sit(&region, by_rule).await);
+    assert_ne!(inside.0.tag(), outside.0.tag());
+    // Where no rule is, a token opens an island's room to a peer whose session is elsewhere.
+    let region = region_with(&[]);
+    let grant = by_token(&region, "I1", &token("I1", 3, None, 0)).await.unwrap();
+    assert_eq!(grant.room(), &RoomId::new("I1"));
+}
