@@ -82,7 +82,7 @@ impl Region {
     /// The right to a seat in the room of this name: for those whose session stands in this island, those with a token, and
     /// those whom a rule of [`Settings::rooms`](super::Settings::rooms) lets in.
     ///
-    /// Nobody proves its way to where an address stands whose session is a native client's: its seat is that client's.
+    /// A native client's session has the one seat of its address in the island: neither a proof nor a token takes it over.
     ///
     /// The seat is the session's where one stands in the island of this name: another connection of it takes the seat over,
     /// and the end of the session is the seat's. Elsewhere each proof, and each token that names no session, is somebody
@@ -113,6 +113,8 @@ impl Region {
             Right::Token(token) => {
                 let RoomToken { address, session } = self.room_token(room, token)?;
                 match (self.by_island(room, address, session), session) {
+                    // It has its own seat there, which nobody should find to be gone.
+                    (Some(_), _) if self.inner.registry.is_native(address) => Err(GrantError::NoSuchRoom),
                     (Some(grant), _) => Ok(grant),
                     (None, Some(_)) => Err(GrantError::Stale),
                     (None, None) => Ok(self.by_name(room, address, None)),
@@ -121,7 +123,6 @@ impl Region {
             Right::Proof(proof) => {
                 let address = self.inner.verifier.verify(proof).await?;
                 match self.by_island(room, address, None) {
-                    // It has its own seat there, which nobody should find to be gone.
                     Some(_) if self.inner.registry.is_native(address) => Err(GrantError::NoSuchRoom),
                     Some(grant) => Ok(grant),
                     None => self.by_rule(room, address, None),

@@ -229,6 +229,8 @@ async fn nobody_proves_its_way_to_the_seat_of_a_native_client() {
     region.inner.registry.move_to(wallet.address(), RoomId::new("I1"), |_, _| None);
     let (_seat, ear) = seat(&region, &session).await;
     assert!(matches!(by_proof(&region, "I1", &wallet).await, Err(GrantError::NoSuchRoom)));
+    let token = keys().mint(&format!("{URL}/I1"), wallet.address(), None, 0).unwrap();
+    assert!(matches!(by_token(&region, "I1", &token).await, Err(GrantError::NoSuchRoom)));
     settle().await;
     assert_ne!(ear.last(), Some("closed"));
     assert!(by_proof(&region, "world-a", &wallet).await.is_ok());
