@@ -114,7 +114,7 @@ impl Region {
                 let RoomToken { address, session } = self.room_token(room, token)?;
                 match (self.by_island(room, address, session), session) {
                     // It has its own seat there, which nobody should find to be gone.
-                    (Some(_), _) if self.inner.registry.is_native(address) => Err(GrantError::NoSuchRoom),
+                    (Some(_), None) if self.inner.registry.is_native(address) => Err(GrantError::NoSuchRoom),
                     (Some(grant), _) => Ok(grant),
                     (None, Some(_)) => Err(GrantError::Stale),
                     (None, None) => Ok(self.by_name(room, address, None)),

@@ -118,7 +118,7 @@ fn session(region: &Region, number: u8) -> Session {
 
 /// The same from some place, as the region lets it in.
 fn session_from(region: &Region, number: u8, place: u8) -> Option<Session> {
-    Session::open(&region.inner, address(number), [192, 0, 2, place].into(), Capabilities::NONE.with(Transport::Quic))
+    Session::open(&region.inner, address(number), [192, 0, 2, place].into(), Capabilities::NONE.with(Transport::WsRoom))
 }
 
 fn move_to(region: &Region, number: u8, island: &str) {

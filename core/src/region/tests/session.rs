@@ -52,7 +52,7 @@ struct Elsewhere;
 
 impl ConnectionStrings for Elsewhere {
     fn write(&self, island: &str, address: Address, _: SessionId, client: Capabilities) -> String {
-        format!("elsewhere:{island}:{address}:{}", client.includes(Transport::Quic))
+        format!("elsewhere:{island}:{address}:{}", client.includes(Transport::WsRoom))
     }
 
     fn tells_of_islands(&self, client: Capabilities) -> bool {
