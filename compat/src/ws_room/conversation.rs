@@ -105,6 +105,7 @@ async fn converse(
     })?;
     let _occupied = seats.occupancy.enter(room, address);
     arrival.counters.logins.add(1);
+    let client = Client { seat, generation, pace: arrival.doorway.region.pace(), counters: &counters };
     // From here on the seat counts, and not the wait for it.
     drop(arrival);
     socket.allow(match generation {
@@ -115,24 +116,17 @@ async fn converse(
     tokio::select! {
         biased;
         () = spot.evicted() => Err(Ended::Evicted),
-        ended = attend(socket, seat, generation, &outgoing, &counters) => ended,
+        ended = attend(socket, client, &outgoing) => ended,
     }
 }
 
-async fn attend(
-    socket: &mut Socket,
-    seat: Seat,
-    generation: Generation,
-    outgoing: &Outgoing,
-    counters: &RoomCounters,
-) -> Result<Infallible, Ended> {
-    let mut over = pin!(seat.over());
+async fn attend(socket: &mut Socket, client: Client<'_>, outgoing: &Outgoing) -> Result<Infallible, Ended> {
+    let mut over = pin!(client.seat.over());
     // Who is replaced and does not take the last words goes without them.
     let mut overdue = pin!(async {
         outgoing.ended().await;
         tokio::time::sleep(FAREWELL).await;
     });
-    let client = Client { seat, generation, pace: Pace::default(), counters };
     loop {
         let message = tokio::select! {
             biased;
@@ -140,7 +134,7 @@ async fn attend(
                 if over == Over::Ended {
                     hear_out(socket, &client, outgoing).await;
                 }
-                if over == Over::Kicked && generation == Generation::Rfc5 {
+                if over == Over::Kicked && client.generation == Generation::Rfc5 {
                     outgoing.push(kicked(KICKED));
                 }
                 drop(client);

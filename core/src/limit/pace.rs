@@ -1,8 +1,8 @@
 //! How fast one client may say what none of may be lost.
 
 use super::Bucket;
+use crate::Host;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::time::Instant;
 
 /// Bytes a second of one client.
 const RATE: u32 = 128 * 1024;
@@ -15,25 +15,24 @@ const OVERHEAD: usize = 64;
 
 /// How fast one client may say what none of may be lost, by whatever connections it has: 128 KiB a second after a burst of
 /// 2 MiB, where each message counts 64 bytes more than it has. Who is faster waits: a door that does not read on meanwhile
-/// makes its client wait, and nothing is dropped. Its clock is tokio's.
-#[derive(Debug, Clone)]
+/// makes its client wait, and nothing is dropped.
+#[derive(Clone)]
 pub struct Pace {
-    started: Instant,
+    host: Arc<dyn Host>,
     bucket: Arc<Mutex<Bucket>>,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { started: Instant::now(), bucket: Arc::new(Mutex::new(Bucket::new(RATE, BURST))) }
-    }
-}
-
 impl Pace {
+    /// That of one client, by the clock of `host`.
+    pub fn new(host: Arc<dyn Host>) -> Self {
+        Self { host, bucket: Arc::new(Mutex::new(Bucket::new(RATE, BURST))) }
+    }
+
     /// Waits until so many more bytes may be read. More than a burst count as one.
     pub async fn wait(&self, bytes: usize) {
         let amount = u32::try_from(bytes).unwrap_or(BURST).min(BURST);
         loop {
-            let now = self.started.elapsed();
+            let now = self.host.monotonic();
             let taken = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now, amount);
             match taken {
                 Ok(()) => return,
@@ -52,11 +51,26 @@ impl Pace {
 mod tests {
     use super::*;
     use std::time::Duration;
+    use tokio::time::Instant;
+
+    struct TestHost(Instant);
+
+    impl Host for TestHost {
+        fn monotonic(&self) -> Duration {
+            self.0.elapsed()
+        }
+
+        fn unix_millis(&self) -> u64 {
+            0
+        }
+
+        fn random(&self, _: &mut [u8]) {}
+    }
 
     #[tokio::test(start_paused = true)]
     async fn after_a_burst_it_goes_by_the_rate() {
-        let pace = Pace::default();
         let begun = Instant::now();
+        let pace = Pace::new(Arc::new(TestHost(begun)));
         pace.wait(BURST as usize).await;
         assert_eq!(begun.elapsed(), Duration::ZERO);
         pace.wait(RATE as usize).await;

@@ -48,7 +48,7 @@ use crate::archipelago::service::{Service, ServiceSettings};
 use crate::auth::{Challenge, ContractWallets, RoomKeys, ServerName, SignedFetch};
 use crate::bus::{Bus, Message, Subject};
 use crate::census::{self, Census};
-use crate::limit::Budget;
+use crate::limit::{Budget, Pace};
 use crate::room::{Link, RoomId, Sender};
 use atoll_proto::Address;
 use bytes::Bytes;
@@ -240,6 +240,11 @@ impl Region {
     /// [`JoinFailed::Ending`].
     pub async fn open_link(&self, room: RoomId, link: Box<dyn Link>) -> Result<Bridge, JoinFailed> {
         self.shard_of(&room).open_link(room, link).await
+    }
+
+    /// How fast one client may say what none of may be lost: for a door to keep to.
+    pub fn pace(&self) -> Pace {
+        Pace::new(Arc::clone(&self.inner.host))
     }
 
     /// The region's clock, from any start: for bounds in time.

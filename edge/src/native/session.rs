@@ -142,7 +142,7 @@ impl Native {
             datagrams: UpDatagrams::new(Arc::clone(counters), Arc::clone(&refusals)),
             reports: Reports::new(refusals),
             topics,
-            pace: Pace::default(),
+            pace: door.region().pace(),
             phase: door.phase(),
             attachments,
             attach_here,

@@ -1,4 +1,5 @@
 use super::*;
+use atoll_core::Host;
 use atoll_proto::atoll::Gap;
 use atoll_proto::framing::put_frame;
 use std::time::Duration;
@@ -10,6 +11,21 @@ struct Scene {
     budget: Arc<UploadBudget>,
 }
 
+/// Tokio's clock.
+struct Clock(Instant);
+
+impl Host for Clock {
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn unix_millis(&self) -> u64 {
+        0
+    }
+
+    fn random(&self, _: &mut [u8]) {}
+}
+
 impl Scene {
     fn new(budget: usize) -> Self {
         Self::beside(&Arc::new(UploadBudget::new(budget)))
@@ -17,7 +33,10 @@ impl Scene {
 
     /// Another client.
     fn beside(budget: &Arc<UploadBudget>) -> Self {
-        Self { uploads: Uploads::new(Pace::default(), Arc::clone(budget)), budget: Arc::clone(budget) }
+        Self {
+            uploads: Uploads::new(Pace::new(Arc::new(Clock(Instant::now()))), Arc::clone(budget)),
+            budget: Arc::clone(budget),
+        }
     }
 
     /// A stream with its type byte; what is sent there arrives.
