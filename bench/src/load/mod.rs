@@ -9,6 +9,7 @@ mod own_delay;
 mod peer;
 mod plain;
 mod rfc5;
+mod room_plan;
 mod rooms;
 mod sample;
 mod tls;
@@ -17,7 +18,8 @@ pub use kernels::{KernelLoad, kernel};
 pub use own_delay::OwnDelay;
 pub use peer::{Connected, Control, Way, connect, login};
 pub use plain::PlainLoad;
-pub use rooms::{OPEN_ROOM, RoomLoad, RoomPlan};
+pub use room_plan::RoomPlan;
+pub use rooms::{OPEN_ROOM, RoomLoad};
 pub use sample::{Ages, Counts, Sample};
 
 use crate::process::Server;

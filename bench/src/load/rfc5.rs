@@ -3,7 +3,7 @@
 use super::kernels::{place_of, wallet};
 use super::peer::{standing_still, updates};
 use super::plain::split_frame;
-use super::rooms::RoomPlan;
+use super::room_plan::RoomPlan;
 use super::sample::{Ages, Counts};
 use super::tls;
 use crate::process::Server;

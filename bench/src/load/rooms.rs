@@ -1,6 +1,7 @@
 //! Load for a named room: clients of RFC-5 over WebSockets, native ones over WebTransport, or both.
 
 use super::rfc5::{Door, Rfc5};
+use super::room_plan::RoomPlan;
 use super::sample::{self, Ages, Counts, Sample};
 use super::{LOGINS, Load, Plan, SEATING, Way, clock};
 use crate::process::Server;
@@ -16,21 +17,6 @@ const ROOM: &str = "bench";
 
 /// What lets everybody in.
 pub const OPEN_ROOM: (&str, &str) = ("ATOLL_ROOMS__RULES", "bench open");
-
-/// Who comes into the room, and what each of them says.
-#[derive(Debug, Clone, Copy)]
-pub struct RoomPlan {
-    /// How many come over WebSockets.
-    pub kernels: usize,
-    /// Whether these come with TLS.
-    pub tls: bool,
-    /// How many come over WebTransport.
-    pub native: usize,
-    /// Updates a second from each.
-    pub rate: f64,
-    /// The payload of an update, in bytes.
-    pub payload: usize,
-}
 
 /// Clients of one room that are seated and send.
 #[derive(Debug)]
