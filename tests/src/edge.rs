@@ -67,6 +67,8 @@ fn archipelago(edge: &Command) -> (Child, TempDir) {
         is_state = argument == "--state-dir";
     }
     let told = edge.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)));
+    // It has to be told of one, as it has no rooms of its own.
+    command.env("ATOLL_WS_ROOM__SECRET", ROOM_SECRET);
     command.envs(told.filter(|(name, _)| *name != "ATOLL_READY_JSON")).env("ATOLL_ROLES", "archipelago");
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     (command.spawn().expect("the binary starts"), state)
