@@ -16,7 +16,7 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 /// Largest message of RFC-5, in bytes.
 const RFC5: u64 = MAX_RFC5_FRAME as u64;
@@ -30,7 +30,7 @@ const SEATS_OF_ADDRESS: usize = 16;
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a client whose session has ended is still heard: what it said here before may be read after that.
+/// How long a client whose session is over is still heard: what it said here before may be read after that.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 
 /// What a client is told when its room is full: the originals' words, which users know.
@@ -131,9 +131,7 @@ async fn attend(socket: &mut Socket, client: Client<'_>, outgoing: &Outgoing) ->
         let message = tokio::select! {
             biased;
             over = &mut over => {
-                if over == Over::Ended {
-                    hear_out(socket, &client, outgoing).await;
-                }
+                hear_out(socket, &client, outgoing).await;
                 if over == Over::Kicked && client.generation == Generation::Rfc5 {
                     outgoing.push(kicked(KICKED));
                 }
@@ -175,12 +173,15 @@ impl Client<'_> {
 
 /// Passes on what the client still says. Whether it goes on does not matter any more.
 async fn hear_out(socket: &mut Socket, client: &Client<'_>, outgoing: &Outgoing) {
-    let until = Instant::now() + LAST_WORDS;
-    while let Ok(Ok(message)) = timeout_at(until, socket.receive_sending(outgoing)).await {
-        if client.says(&message).await.is_err() {
-            return;
+    let hearing = async {
+        while let Ok(message) = socket.receive_sending(outgoing).await {
+            if client.says(&message).await.is_err() {
+                return;
+            }
         }
-    }
+    };
+    // One that goes on talking is heard no longer than this.
+    let _ = timeout(LAST_WORDS, hearing).await;
 }
 
 /// Sends what is left to be said, whatever the client still says.
