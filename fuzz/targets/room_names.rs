@@ -40,6 +40,8 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
 fn is_name(name: &str) -> bool {
     (1..=MAX_ROOM_NAME).contains(&name.len())
         && name.bytes().all(|byte| (0x21..=0x7e).contains(&byte) && !b"/?#%".contains(&byte))
+        // Paths that mean something else.
+        && ![".", "..", "status"].contains(&name)
 }
 
 fn rule(text: &str, name: &str) {
