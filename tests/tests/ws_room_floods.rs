@@ -151,3 +151,27 @@ async fn the_end_of_the_edge_is_told_in_rooms_whatever_ends_first() {
     assert!(!log.contains("panicked"), "{log}");
     assert!(edge.ended().await.success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_has_sixteen_seats_at_most() {
+    let edge = edge().await;
+    let who = wallet();
+    let mut seats = Vec::new();
+    for room in 0..16 {
+        seats.push(Rfc5::signed_in(edge.http(), &format!("world-{room}"), &who).await);
+    }
+    let mut more = Rfc5::open(edge.http(), "/rooms/world-more").await.unwrap();
+    more.sign(&who).await;
+    assert_eq!(more.next_or_end().await.unwrap_err().code, Some(1013));
+    drop(seats.pop());
+    within("a place", async {
+        loop {
+            let mut again = Rfc5::open(edge.http(), "/rooms/world-more").await.unwrap();
+            again.sign(&who).await;
+            if again.next_or_end().await.is_ok() {
+                return;
+            }
+        }
+    })
+    .await;
+}
