@@ -5,6 +5,7 @@
 use atoll_client::{Client, Event, Options, Position, Target, Wallet, Way};
 use atoll_core::auth::RoomKeys;
 use atoll_proto::atoll::{ErrorCode, JoinRoom, client_message, server_message};
+use atoll_proto::close::CloseCode;
 use atoll_tests::proxy::UdpProxy;
 use atoll_tests::room::Rfc5;
 use atoll_tests::{Edge, Peer, chat, eventually, position, within};
@@ -184,4 +185,25 @@ async fn who_joins_faster_than_a_client_may_is_told_and_sits_where_it_sat() {
     .await;
     // Sixteen at once and two a second.
     assert!((16..50).contains(&seats), "{seats}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sits_in_a_room_that_it_joined_needs_no_heartbeats() {
+    let edge = edge("[archipelago]\npeer_timeout = 4\n").await;
+    let mut guest = edge.peer(Way::Quic).await;
+    guest.join_room("quic:world-a").unwrap();
+    guest.seated(1).await;
+    // One that came later and sits nowhere is closed for its silence.
+    let mut silent = edge.peer(Way::WebTransport).await;
+    let closed = within("the end of the silent", async {
+        loop {
+            if let Event::Closed(why) = silent.next_event().await {
+                return why;
+            }
+        }
+    });
+    assert_eq!(closed.await.code(), Some(CloseCode::Silent));
+    let mut kernel = Rfc5::signed_in(edge.http(), "world-a", &Wallet::random().unwrap()).await;
+    guest.send_ordered(chat("still here")).unwrap();
+    assert_eq!(kernel.hears().await.1, chat("still here"));
 }
