@@ -25,7 +25,8 @@ pub use payload::{Older, Payload};
 pub use room::{Joined, Report, Room, Settings};
 
 use atoll_proto::Address;
-use atoll_proto::datagram::{Alias, Sequence};
+use atoll_proto::datagram::{Alias, MAX_PAYLOAD, Sequence};
+use atoll_proto::{PacketKind, peek};
 use std::fmt;
 use std::sync::Arc;
 
@@ -96,6 +97,21 @@ pub enum Delivery {
     Ordered,
     /// At once, and never late.
     Voice,
+}
+
+impl Delivery {
+    /// What a door asks for a packet that its client would rather lose than have late, by what the packet is. One that does
+    /// not fit a datagram goes with the reliable ones.
+    pub fn unreliable(packet: &[u8]) -> Self {
+        if packet.len() > MAX_PAYLOAD {
+            return Self::Ordered;
+        }
+        match peek(packet).kind {
+            PacketKind::Voice => Self::Voice,
+            kind if kind.is_update() => Self::Update,
+            _ => Self::Event,
+        }
+    }
 }
 
 /// Largest payload of an ordered packet, in bytes: what the large lane of `atoll/1` carries.
