@@ -9,6 +9,7 @@
 //! and pushes one shared [`Batch`] per tick to everybody. What cannot wait is pushed at once: ordered packets and voice.
 
 mod batch;
+mod encoding;
 mod error;
 mod frame;
 mod links;
@@ -18,7 +19,8 @@ mod payload;
 #[expect(clippy::module_inception, reason = "the folder and the type have the field's word for it")]
 mod room;
 
-pub use batch::{Batch, FirstFrames, Format, Ordered};
+pub use batch::{Batch, WebTransport, Item, Ordered};
+pub use encoding::Encoding;
 pub use error::{JoinError, SendError};
 pub use frame::{CloseReason, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PREFIX};
 pub use payload::{Older, Payload};

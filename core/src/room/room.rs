@@ -229,7 +229,7 @@ impl Room {
             }
             Delivery::Voice => {
                 let sequence = member.outbox.voice(now, sequence)?;
-                let mut batch = Batch::new(self.tag);
+                let mut batch = Batch::new(self.tag, vec![(from, member.sender.clone())]);
                 batch.push(from, Kind::Voice, sequence, payload);
                 let frame = Frame::Voice(Arc::new(batch));
                 return Ok(self.send_at_once(from, &frame));
@@ -263,8 +263,9 @@ impl Room {
     }
 
     fn tell_news(&mut self) -> Report {
-        let mut batch = Batch::new(self.tag);
         let unsent = std::mem::take(&mut self.unsent);
+        let senders = unsent.iter().filter_map(|alias| Some((*alias, self.members.one(*alias)?.sender.clone())));
+        let mut batch = Batch::new(self.tag, senders.collect());
         // Updates first: where a receiver takes only part of a batch, a flood of events must not displace them.
         for drain in [Outbox::drain_updates, Outbox::drain_events] {
             for alias in &unsent {
@@ -274,14 +275,14 @@ impl Room {
                 }
             }
         }
-        let total = batch.senders().count();
+        let total = batch.len();
         let mut report = Report { entries: total, ..Report::default() };
         if total == 0 {
             return report;
         }
         // How many entries come from behind each link: a link that sent them all need not hear them.
         let mut own: HashMap<LinkId, usize> = HashMap::new();
-        for member in batch.senders().filter_map(|alias| self.members.one(alias)) {
+        for member in batch.items().filter_map(|item| self.members.one(item.from)) {
             *own.entry(member.link).or_default() += 1;
         }
         let frame = Frame::Batch(Arc::new(batch));
