@@ -29,7 +29,7 @@ pub use capabilities::{Capabilities, Transport};
 pub use connection_strings::{
     ByCapabilities, ConnectionStrings, DefaultTransport, DefaultTransportError, NativeOnly, OFFLINE,
 };
-pub use grant::{Grant, GrantError, JoinFailed, Right};
+pub use grant::{Grant, GrantError, JoinFailed, Right, VerifiedToken};
 pub use life::Over;
 pub use line::{Busy, SendFailed};
 pub use login::{LoginError, Proof};
@@ -210,7 +210,7 @@ impl Region {
     pub fn grant(&self, session: &Session) -> Option<Grant> {
         let (room, generation) = self.inner.registry.island(session.address(), session.id())?;
         let (sender, session) = (Sender::Peer(session.address()), Some(session.id()));
-        Some(Grant { room, sender, session, generation: Some(generation) })
+        Some(Grant { room, sender, session, generation: Some(generation), hidden: false })
     }
 
     /// Takes the seat that a grant is for. `link` hears a snapshot of the members first.

@@ -251,3 +251,32 @@ async fn a_rule_opens_no_islands_room_even_if_it_has_its_name() {
     let grant = by_token(&region, "I1", &token("I1", 3, None, 0)).await.unwrap();
     assert_eq!(grant.room(), &RoomId::new("I1"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_a_door_has_checked_is_good_for_what_ours_are() {
+    let region = region_with(&["world-* open"]);
+    let session = session(&region, 1);
+    let verified = |session: Option<SessionId>, hidden| VerifiedToken { address: address(1), session, hidden };
+    let grant = async |room: &str, token| region.grant_in(room, Right::Verified(token)).await;
+    let mine = verified(Some(session.id()), true);
+    assert!(matches!(grant("I1", mine).await, Err(GrantError::Stale)), "before it stands anywhere");
+    move_to(&region, 1, "I1");
+    let granted = grant("I1", mine).await.unwrap();
+    assert!(granted.is_of_island() && granted.is_hidden());
+    let (seat, _) = sit(&region, granted).await;
+    let (_witness_session, _witness, _) = seated(&region, 2).await;
+    settle().await;
+    assert_eq!(region.status().seats, 2, "who hides has a seat");
+    // As with ours, one without a session is the session's where that stands.
+    let (same, _) = sit(&region, grant("I1", verified(None, true)).await.unwrap()).await;
+    assert_eq!(same.alias(), seat.alias());
+    assert!(grant("world-a", verified(None, false)).await.is_ok());
+    for (room, token) in [("world-a", mine), ("I1", verified(Some(SessionId(session.id().0 + 1)), false))] {
+        assert!(matches!(grant(room, token).await, Err(GrantError::Stale)), "{room} {token:?}");
+    }
+    assert!(matches!(grant("a/b", verified(None, false)).await, Err(GrantError::NoSuchRoom)));
+    move_to(&region, 1, "I2");
+    assert!(matches!(grant("I1", mine).await, Err(GrantError::Stale)), "the island was left for good");
+    drop(session);
+    assert!(matches!(grant("I2", mine).await, Err(GrantError::Stale)), "and so was the region");
+}
