@@ -3,7 +3,9 @@
 #![no_main]
 
 use atoll_compat::ws_room::{Generation, Rfc5, Said, first_frame, first_frames, read};
-use atoll_core::room::{Batch, Delivery, Frame, Link, Packet, Pressure, Room, RoomId, Sender, Settings, WebTransport};
+use atoll_core::room::{
+    Batch, Delivery, Frame, Link, Newcomer, Packet, Pressure, Room, RoomId, Sender, Settings, WebTransport,
+};
 use atoll_proto::Address;
 use atoll_proto::datagram::{Alias, MAX_PAYLOAD, Tag, decode_chunk};
 use atoll_proto::rfc5::{WsPacket, ws_packet};
@@ -78,8 +80,9 @@ fn frames(batch: &Batch) -> (Vec<Bytes>, Vec<Bytes>) {
 fn say(Said { delivery, payload }: Said) {
     let mut room = Room::new(RoomId::new("fuzz"), Tag(7), Settings { max_members: 2, tick: None });
     let heard = Heard::default();
-    let speaker = room.join(Sender::Peer(Address([1; 20])), None, Box::new(Heard::default())).expect("a seat");
-    room.join(Sender::Peer(Address([2; 20])), None, Box::new(heard.clone())).expect("a seat");
+    let peer = |number| Newcomer { sender: Sender::Peer(Address([number; 20])), session: None, hidden: false };
+    let speaker = room.join(peer(1), Box::new(Heard::default())).expect("a seat");
+    room.join(peer(2), Box::new(heard.clone())).expect("a seat");
     room.tick(NOW);
     heard.take();
     let from = speaker.alias;

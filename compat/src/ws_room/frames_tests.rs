@@ -3,7 +3,7 @@
 use super::*;
 use atoll_core::Address;
 use atoll_core::room::{
-    Delivery, Frame, Joined, Link, Older, Packet, Payload, Pressure, Room, RoomId, Sender, Settings,
+    Delivery, Frame, Joined, Link, Newcomer, Older, Packet, Payload, Pressure, Room, RoomId, Sender, Settings,
 };
 use atoll_proto::datagram::Tag;
 use atoll_proto::{data, rfc4};
@@ -53,7 +53,7 @@ fn three() -> (Room, [Joined; 3], Arc<Mutex<Vec<Frame>>>) {
     let shelf = Arc::<Mutex<Vec<Frame>>>::default();
     let joined = [1, 2, 3].map(|number| {
         let link = Box::new(Shelf(if number == 3 { Arc::clone(&shelf) } else { Arc::default() }));
-        room.join(Sender::Peer(Address([number; 20])), None, link).unwrap()
+        room.join(Newcomer { sender: Sender::Peer(Address([number; 20])), session: None, hidden: false }, link).unwrap()
     });
     room.tick(NOW);
     shelf.lock().unwrap().clear();

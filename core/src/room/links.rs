@@ -97,7 +97,10 @@ impl Links {
         for (id, state) in &mut self.by_id {
             let list = if !state.informed {
                 state.informed = true;
-                let members = Arc::clone(everybody.get_or_insert_with(|| members.everybody()));
+                let members = match state.own.filter(|own| members.is_hidden(*own)) {
+                    Some(hidden) => members.seen_by(Some(hidden)),
+                    None => Arc::clone(everybody.get_or_insert_with(|| members.seen_by(None))),
+                };
                 MemberList::Snapshot { own: state.own, members }
             } else if let Some(News { joined, left }) = &news {
                 MemberList::Change { joined: Arc::clone(joined), left: Arc::clone(left) }

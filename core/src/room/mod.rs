@@ -19,12 +19,12 @@ mod payload;
 #[expect(clippy::module_inception, reason = "the folder and the type have the field's word for it")]
 mod room;
 
-pub use batch::{Batch, WebTransport, Item, Ordered};
+pub use batch::{Batch, Item, Ordered, WebTransport};
 pub use encoding::Encoding;
 pub use error::{JoinError, SendError};
 pub use frame::{CloseReason, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PREFIX};
 pub use payload::{Older, Payload};
-pub use room::{Joined, Report, Room, Settings};
+pub use room::{Joined, Newcomer, Report, Room, Settings};
 
 use atoll_proto::Address;
 use atoll_proto::datagram::{Alias, MAX_PAYLOAD, Sequence};

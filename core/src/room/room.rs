@@ -24,6 +24,18 @@ pub struct Settings {
     pub tick: Option<Duration>,
 }
 
+/// Somebody who takes a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Who.
+    pub sender: Sender,
+    /// The session that the seat is of, if it is a session's.
+    pub session: Option<SessionId>,
+    /// Whether nobody is told of it but its own link. A hidden member counts as the others do, hears all that they hear, and
+    /// what it sends reaches them.
+    pub hidden: bool,
+}
+
 /// A seat taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Joined {
@@ -100,40 +112,39 @@ impl Room {
         self.links.is_empty()
     }
 
-    /// Seats `sender`, with a link of its own. With the next tick it hears who is here, and from then on what is sent; the
+    /// Seats somebody with a link of its own. With the next tick it hears who is here, and from then on what is sent; the
     /// others hear who came, if not before, because he speaks.
     ///
     /// The same sender and session again is a reseat: the alias stays, and no neighbour notices. The former link hears
     /// [`CloseReason::Reseated`] and nothing after it, the new one who is here and whatever follows, so that none of it is
     /// missed. What comes through the former one is taken for the seat as before until [`Room::close_link`] is called for
-    /// it.
+    /// it. One that is hidden now and was not, or the other way round, takes a new seat instead: the others hear that it left
+    /// or came.
     ///
     /// Another session of the same sender takes a new seat; the old one's link hears [`CloseReason::Kicked`], and nothing
     /// is taken through it or its former ones any more.
     ///
     /// # Errors
     /// [`JoinError::Full`] when the room has as many members as it may; [`JoinError::Superseded`].
-    pub fn join(
-        &mut self,
-        sender: Sender,
-        session: Option<SessionId>,
-        link: Box<dyn Link>,
-    ) -> Result<Joined, JoinError> {
-        if let Some(alias) = self.members.alias_of(&sender) {
+    pub fn join(&mut self, newcomer: Newcomer, link: Box<dyn Link>) -> Result<Joined, JoinError> {
+        if let Some(alias) = self.members.alias_of(&newcomer.sender) {
             let held_by = self.members.one(alias).and_then(|member| member.session);
-            match (held_by, session) {
-                (Some(held), Some(session)) if held == session => return Ok(self.reseat(alias, link)),
+            let reason = match (held_by, newcomer.session) {
+                (Some(held), Some(session)) if held == session => CloseReason::Reseated,
                 // Its command was overtaken by that of its successor.
                 (Some(held), Some(session)) if held > session => return Err(JoinError::Superseded),
-                _ => {}
+                _ => CloseReason::Kicked,
+            };
+            if reason == CloseReason::Reseated && self.members.is_hidden(alias) == newcomer.hidden {
+                return Ok(self.reseat(alias, link));
             }
-            self.evict(alias, CloseReason::Kicked);
+            self.evict(alias, reason);
         }
         if self.members.len() >= self.settings.max_members {
             return Err(JoinError::Full);
         }
         let link = self.links.open(link);
-        let alias = self.members.seat(link, sender, session);
+        let alias = self.members.seat(link, newcomer);
         self.links.set_own(link, alias);
         Ok(Joined { alias, link })
     }
@@ -154,7 +165,7 @@ impl Room {
         if self.members.len() >= self.settings.max_members || !self.links.contains(link) {
             return Err(JoinError::Full);
         }
-        Ok(self.members.seat(link, sender, None))
+        Ok(self.members.seat(link, Newcomer { sender, session: None, hidden: false }))
     }
 
     /// Takes the seat of a member behind `link` away; the link stays open. Other members are left alone.

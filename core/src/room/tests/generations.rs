@@ -33,7 +33,7 @@ fn three() -> (Room, [Joined; 3], Arc<Mutex<Vec<Frame>>>) {
     let shelf = Arc::<Mutex<Vec<Frame>>>::default();
     let joined = [1, 2, 3].map(|number| {
         let link = Box::new(Shelf(if number == 3 { Arc::clone(&shelf) } else { Arc::default() }));
-        room.join(Sender::Peer(Address([number; 20])), None, link).unwrap()
+        room.join(newcomer(number, 1), link).unwrap()
     });
     room.tick(NOW);
     shelf.lock().unwrap().clear();

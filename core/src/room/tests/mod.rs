@@ -3,6 +3,7 @@
 mod at_once;
 mod broadcast;
 mod generations;
+mod hidden;
 mod limits;
 mod membership;
 mod properties;
@@ -126,6 +127,10 @@ fn peer(number: u8) -> Sender {
     Sender::Peer(Address([number; 20]))
 }
 
+fn newcomer(number: u8, session: u64) -> Newcomer {
+    Newcomer { sender: peer(number), session: Some(SessionId(session)), hidden: false }
+}
+
 /// Seats peer `number` with the session of that number.
 fn join(room: &mut Room, number: u8) -> (Joined, Ear) {
     join_as(room, number, number.into()).unwrap()
@@ -133,7 +138,7 @@ fn join(room: &mut Room, number: u8) -> (Joined, Ear) {
 
 fn join_as(room: &mut Room, number: u8, session: u64) -> Result<(Joined, Ear), JoinError> {
     let ear = Ear::default();
-    let joined = room.join(peer(number), Some(SessionId(session)), Box::new(ear.clone()))?;
+    let joined = room.join(newcomer(number, session), Box::new(ear.clone()))?;
     Ok((joined, ear))
 }
 
