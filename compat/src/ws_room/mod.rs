@@ -24,7 +24,7 @@ mod incoming;
 mod link;
 mod login;
 mod occupancy;
-mod outgoing;
+pub(crate) mod outgoing;
 
 pub use frames::{First, FirstFrames, Rfc5, first_frame, first_frames};
 pub use incoming::{Said, read};
