@@ -2,7 +2,7 @@
 
 use crate::certificate::{Shown, look_after};
 use crate::cluster::{Cluster, ClusterError, Membership};
-use crate::config::{AllowedOrigins, EthereumNetwork, HttpUrl, Kernels, Network, Public, Roles, Rooms};
+use crate::config::{AllowedOrigins, EthereumNetwork, HttpUrl, Kernels, Livekit, Network, Public, Roles, Rooms};
 use crate::host::SystemHost;
 use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
 use crate::native::{self, Door};
@@ -10,11 +10,13 @@ use crate::outbound::{Catalyst, CatalystUrls, Ethereum, Scenes, ServiceUrl};
 use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
 use crate::ws;
 use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, Source, stored_secret};
-use atoll_compat::signed_login::RoomsOrigin;
+use atoll_compat::signed_login::{LivekitAt, RoomsAt};
 use atoll_compat::{Doorway, FixedAdapter, FixedRoom, archipelago_ws, bff, signed_login, ws_room};
 use atoll_core::archipelago::service::ServiceSettings;
-use atoll_core::auth::{ContractWallets, RoomKeys, ServerName};
-use atoll_core::region::{ByCapabilities, ConnectionStrings, Region, Settings};
+use atoll_core::auth::{ContractWallets, LivekitKeys, RoomKeys, ServerName};
+use atoll_core::region::{
+    ByCapabilities, ConnectionStrings, LivekitRooms, Region, Settings, TransportStrings, WsRooms,
+};
 use atoll_core::{COMMIT_HASH, Host};
 use axum::Router;
 use axum::http::HeaderMap;
@@ -80,6 +82,8 @@ pub struct Options {
     pub fixed_adapter: Option<FixedAdapter>,
     /// Rooms and the way there.
     pub rooms: Rooms,
+    /// LiveKit's clients, here or elsewhere.
+    pub livekit: Livekit,
     /// Whether the public lists name peers.
     pub public_peers: bool,
     /// What existing kernels are taken to have.
@@ -165,14 +169,21 @@ impl Edge {
         let keys = stored_secret(&options.state_dir, "quic.keys")?;
 
         let room_keys = options.rooms.keys(|| stored_secret(&options.state_dir, "ws_room.secret"))?;
-        let strings = connection_strings(&options, &addresses, &room_keys, &host);
+        let livekit_keys = options.livekit.keys(|| stored_secret(&options.state_dir, "livekit.keys"))?;
+        let livekit = livekit_rooms(&options, &addresses, livekit_keys);
+        let strings = connection_strings(&options, &addresses, &room_keys, livekit.as_ref(), &host);
         let region = Region::start(settings(&options, strings, room_keys), host, cluster.bus());
         cluster.serve(region.clone());
         let identity = Identity { certificate: certificate.resolver(), keys, gso: options.quic_gso };
         let door = Door::new(region.clone(), native_settings(&options));
         let quic = quic_socket.map(|socket| QuicDoor::open(socket, identity, door.clone())).transpose()?;
         let reached = addresses.clone();
-        let rooms: RoomsOrigin = Arc::new(move |headers: &HeaderMap| reached.websocket_origin(headers));
+        let livekit = livekit.map(|rooms| LivekitAt { url: rooms.is_outside.then_some(rooms.url), keys: rooms.keys });
+        let rooms = RoomsAt {
+            origin: Arc::new(move |headers: &HeaderMap| reached.websocket_origin(headers)),
+            default: options.rooms.transport,
+            livekit,
+        };
         let about = About {
             server_name: options.server_name,
             addresses,
@@ -333,19 +344,29 @@ fn connection_strings(
     options: &Options,
     addresses: &Addresses,
     keys: &RoomKeys,
+    livekit: Option<&LivekitRooms>,
     host: &Arc<dyn Host>,
 ) -> Arc<dyn ConnectionStrings> {
-    let ws_url = addresses.websocket_origin(&HeaderMap::new());
+    let url = addresses.websocket_origin(&HeaderMap::new());
     let foreign = options.rooms.url.as_ref().map(HttpUrl::websocket);
-    let by_island = Arc::new(ByCapabilities {
-        default: options.rooms.transport,
-        foreign_ws_url: foreign.or_else(|| options.membership.roles.edge.then(|| ws_url.clone())),
-        ws_url,
-        keys: keys.clone(),
-        host: Arc::clone(host),
-    });
+    let foreign_url = foreign.or_else(|| options.membership.roles.edge.then(|| url.clone()));
+    let mut transports: Vec<Box<dyn TransportStrings>> = Vec::new();
+    transports.push(Box::new(WsRooms { url, foreign_url, keys: keys.clone() }));
+    if let Some(livekit) = livekit {
+        transports.push(Box::new(livekit.clone()));
+    }
+    let by_island = Arc::new(ByCapabilities { default: options.rooms.transport, transports, host: Arc::clone(host) });
     match options.fixed_adapter {
         Some(_) => Arc::new(FixedRoom(by_island)),
         None => by_island,
     }
+}
+
+/// Where kernels are sent that go by LiveKit: elsewhere if there is such a place, else to this edge.
+fn livekit_rooms(options: &Options, addresses: &Addresses, keys: LivekitKeys) -> Option<LivekitRooms> {
+    if let Some(url) = &options.livekit.url {
+        return Some(LivekitRooms { url: url.as_str().to_owned(), is_outside: true, keys });
+    }
+    let is_here = options.membership.roles.edge && options.livekit.is_served();
+    is_here.then(|| LivekitRooms { url: addresses.websocket_origin(&HeaderMap::new()), is_outside: false, keys })
 }

@@ -27,7 +27,8 @@ mod topics;
 
 pub use capabilities::{Capabilities, Transport};
 pub use connection_strings::{
-    ByCapabilities, ConnectionStrings, DefaultTransport, DefaultTransportError, NativeOnly, OFFLINE,
+    ByCapabilities, ConnectionStrings, DefaultTransport, DefaultTransportError, LivekitRooms, NativeOnly, OFFLINE,
+    TransportStrings, WsRooms,
 };
 pub use grant::{Grant, GrantError, JoinFailed, Right, VerifiedToken};
 pub use life::Over;

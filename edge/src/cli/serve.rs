@@ -75,6 +75,7 @@ impl ServeOptions {
             pre_auth: limits.pre_auth,
             pre_auth_per_ip: limits.pre_auth_per_ip,
             rooms: config.rooms,
+            livekit: config.livekit,
             public_peers: config.public_peers,
             http_rate: limits.http_rate,
             http_burst: limits.http_burst,

@@ -8,6 +8,7 @@ mod queues;
 mod reseat;
 mod rooms;
 mod session;
+mod strings;
 mod topics;
 
 use super::*;

@@ -182,45 +182,6 @@ async fn a_proof_is_the_sessions_in_its_island_and_a_session_enters_rooms_by_rul
 }
 
 #[tokio::test(start_paused = true)]
-async fn strings_are_written_by_what_a_client_can_use() {
-    let host: Arc<dyn Host> = Arc::new(TestHost(Instant::now()));
-    let ws_url = "wss://edge.example.org/base".to_owned();
-    let strings = ByCapabilities {
-        default: DefaultTransport::Ws,
-        ws_url,
-        foreign_ws_url: Some("wss://rooms.example.org".to_owned()),
-        keys: keys(),
-        host,
-    };
-    let write = |transports: &[Transport]| {
-        let client = transports.iter().fold(Capabilities::NONE, |all, transport| all.with(*transport));
-        strings.write("I7", address(1), SessionId(3), client)
-    };
-    assert_eq!(write(&[Transport::Quic, Transport::WsRoom]), "quic:I7");
-    for (transports, path) in [
-        (&[Transport::WsRoom, Transport::Livekit][..], "rooms"),
-        (&[Transport::Livekit, Transport::FirstWsRoom, Transport::P2p], "ws-rooms"),
-    ] {
-        let string = write(transports);
-        let (url, token) = string.split_once("?access_token=").unwrap();
-        assert_eq!(url, format!("ws-room:wss://edge.example.org/base/{path}/I7"));
-        let verified = keys().verify(token, "I7", 0).unwrap();
-        assert_eq!((verified.address, verified.session), (address(1), Some(SessionId(3))));
-    }
-    assert_eq!(write(&[Transport::Livekit]), OFFLINE);
-    // Of other programs' sessions nothing is known but the address.
-    let foreign = strings.write_for_foreign("I7", address(1));
-    let token = foreign.strip_prefix("ws-room:wss://rooms.example.org/rooms/I7?access_token=").unwrap();
-    let verified = keys().verify(token, "I7", 0).unwrap();
-    assert_eq!((verified.address, verified.session), (address(1), None));
-    let nowhere = ByCapabilities { foreign_ws_url: None, keys: keys(), ..strings };
-    assert_eq!(nowhere.write_for_foreign("I7", address(1)), OFFLINE);
-    assert_eq!("ws".parse(), Ok(DefaultTransport::Ws));
-    assert_eq!("livekit".parse::<DefaultTransport>(), Err(DefaultTransportError));
-    assert!(!format!("{nowhere:?}").contains("secret"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn nobody_proves_its_way_to_the_seat_of_a_native_client() {
     let wallet = Key::of(1);
     let region = region_with(&["world-* open"]);
