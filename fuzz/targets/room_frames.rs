@@ -86,7 +86,7 @@ fn say(Said { delivery, payload }: Said) {
     room.tick(NOW);
     heard.take();
     let from = speaker.alias;
-    let packet = Packet { from, delivery, sequence: None, payload: payload.clone() };
+    let packet = Packet { from, delivery, sequence: None, said: payload.clone().into() };
     room.send(NOW, speaker.link, packet).expect("what a door says is taken");
     room.tick(NOW);
 

@@ -61,7 +61,7 @@ fn three() -> (Room, [Joined; 3], Arc<Mutex<Vec<Frame>>>) {
 }
 
 fn send(room: &mut Room, from: Joined, delivery: Delivery, payload: Payload) {
-    room.send(NOW, from.link, Packet { from: from.alias, delivery, sequence: None, payload }).unwrap();
+    room.send(NOW, from.link, Packet { from: from.alias, delivery, sequence: None, said: payload.into() }).unwrap();
 }
 
 #[test]

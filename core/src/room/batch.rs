@@ -2,11 +2,12 @@
 
 use super::encoding::{Encoding, Encodings};
 use super::payload::{Older, Payload};
-use super::{Sender, WEBTRANSPORT_PREFIX};
+use super::{Outgoing, Sender, WEBTRANSPORT_PREFIX};
 use atoll_proto::datagram::{Alias, Entry, Kind, Sequence, Tag, encode_chunks};
 use bytes::Bytes;
+use std::sync::Arc;
 
-/// The news of one tick of a room, or one voice frame, shared by all links.
+/// The news of one tick of a room, one voice frame, or one packet for some; shared by all links that are given it.
 #[derive(Debug)]
 pub struct Batch {
     tag: Tag,
@@ -15,6 +16,7 @@ pub struct Batch {
     entries: Vec<Entry>,
     /// What few packets have beside an entry, in the order of `entries`.
     beside: Vec<Beside>,
+    to: Option<Arc<[Alias]>>,
     encodings: Encodings,
 }
 
@@ -27,6 +29,7 @@ struct Beside {
     from: Alias,
     kind: Kind,
     older: Option<Bytes>,
+    topic: Option<Arc<str>>,
 }
 
 /// One packet of a batch, for readers of any generation.
@@ -40,6 +43,8 @@ pub struct Item<'a> {
     pub rfc4: Option<&'a Bytes>,
     /// What a client of 2022's summer said, if one did; `rfc4` is the translation then.
     pub older: Option<&'a Bytes>,
+    /// What LiveKit's clients call the topic.
+    pub topic: Option<&'a Arc<str>>,
 }
 
 /// The datagrams of `atoll/1`, each behind [`WEBTRANSPORT_PREFIX`]; raw QUIC sends what follows the prefix.
@@ -58,14 +63,24 @@ impl Batch {
     /// For news of these, each once.
     pub(super) fn new(tag: Tag, mut senders: Vec<(Alias, Sender)>) -> Self {
         senders.sort_unstable_by_key(|(alias, _)| *alias);
-        Self { tag, senders, entries: Vec::new(), beside: Vec::new(), encodings: Encodings::default() }
+        let encodings = Encodings::default();
+        Self { tag, senders, entries: Vec::new(), beside: Vec::new(), to: None, encodings }
     }
 
-    pub(super) fn push(&mut self, from: Alias, kind: Kind, sequence: Sequence, payload: Payload) {
-        let Payload { rfc4, older } = payload;
-        if let Some(Older { data, .. }) = older {
+    /// Of one packet, for those whom it is for.
+    pub(super) fn of_one(tag: Tag, sender: (Alias, Sender), kind: Kind, sequence: Sequence, said: Outgoing) -> Self {
+        let from = sender.0;
+        let mut batch = Self { to: said.to.clone(), ..Self::new(tag, vec![sender]) };
+        batch.push(from, kind, sequence, said);
+        batch
+    }
+
+    pub(super) fn push(&mut self, from: Alias, kind: Kind, sequence: Sequence, said: Outgoing) {
+        let Outgoing { payload: Payload { rfc4, older }, topic, .. } = said;
+        if older.is_some() || topic.is_some() {
             let (at, has_entry) = (self.entries.len(), rfc4.is_some());
-            self.beside.push(Beside { at, has_entry, from, kind, older: Some(data) });
+            let older = older.map(|Older { data, .. }| data);
+            self.beside.push(Beside { at, has_entry, from, kind, older, topic });
         }
         if let Some(payload) = rfc4 {
             self.entries.push(Entry { alias: from, kind, sequence, payload });
@@ -88,19 +103,25 @@ impl Batch {
         let mut beside = self.beside.iter().peekable();
         std::iter::from_fn(move || {
             let next = entries.peek().map_or(self.entries.len(), |(at, _)| *at);
-            let Some(Beside { has_entry, from, kind, older, .. }) = beside.next_if(|beside| beside.at == next) else {
+            let Some(beside) = beside.next_if(|beside| beside.at == next) else {
                 let (_, Entry { alias, kind, payload, .. }) = entries.next()?;
-                return Some(Item { from: *alias, kind: *kind, rfc4: Some(payload), older: None });
+                return Some(Item { from: *alias, kind: *kind, rfc4: Some(payload), older: None, topic: None });
             };
-            let entry = if *has_entry { entries.next() } else { None };
+            let entry = if beside.has_entry { entries.next() } else { None };
             let rfc4 = entry.map(|(_, entry)| &entry.payload);
-            Some(Item { from: *from, kind: *kind, rfc4, older: older.as_ref() })
+            let Beside { from, kind, older, topic, .. } = beside;
+            Some(Item { from: *from, kind: *kind, rfc4, older: older.as_ref(), topic: topic.as_ref() })
         })
     }
 
     /// How many packets there are, for readers of any generation.
     pub(super) fn len(&self) -> usize {
         self.entries.len() + self.beside.iter().filter(|beside| !beside.has_entry).count()
+    }
+
+    /// Whom it is for, if not for everybody. A link that stands for many has one of them behind it.
+    pub fn to(&self) -> Option<&Arc<[Alias]>> {
+        self.to.as_ref()
     }
 
     /// Who an alias in it is: also one that has left the room since, or that nobody was told of.
@@ -122,24 +143,34 @@ pub struct Ordered {
     pub from: Alias,
     /// The same in full: the alias may have been given up by the time a receiver has it.
     pub sender: Sender,
-    payload: Payload,
+    said: Outgoing,
     encodings: Encodings,
 }
 
 impl Ordered {
-    pub(super) fn new(from: Alias, sender: Sender, payload: Payload) -> Self {
-        Self { from, sender, payload, encodings: Encodings::default() }
+    pub(super) fn new(from: Alias, sender: Sender, said: Outgoing) -> Self {
+        Self { from, sender, said, encodings: Encodings::default() }
     }
 
     /// The comms packet, at most [`MAX_ORDERED_PAYLOAD`](super::MAX_ORDERED_PAYLOAD) bytes; `None` when only clients of
     /// 2022's summer have words for it.
     pub fn payload(&self) -> Option<&Bytes> {
-        self.payload.rfc4()
+        self.said.payload.rfc4()
     }
 
     /// What a client of 2022's summer said, if one did.
     pub fn older(&self) -> Option<&Older> {
-        self.payload.older()
+        self.said.payload.older()
+    }
+
+    /// Whom it is for, as [`Batch::to`] says.
+    pub fn to(&self) -> Option<&Arc<[Alias]>> {
+        self.said.to.as_ref()
+    }
+
+    /// What LiveKit's clients call the topic.
+    pub fn topic(&self) -> Option<&Arc<str>> {
+        self.said.topic.as_ref()
     }
 
     /// It in bytes, written once however many links ask.

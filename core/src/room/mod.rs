@@ -15,6 +15,7 @@ mod frame;
 mod links;
 mod members;
 mod outbox;
+mod outgoing;
 mod payload;
 #[expect(clippy::module_inception, reason = "the folder and the type have the field's word for it")]
 mod room;
@@ -23,6 +24,7 @@ pub use batch::{Batch, Item, Ordered, WebTransport};
 pub use encoding::Encoding;
 pub use error::{JoinError, SendError};
 pub use frame::{CloseReason, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PREFIX};
+pub use outgoing::Outgoing;
 pub use payload::{Older, Payload};
 pub use room::{Joined, Newcomer, Report, Room, Settings};
 
@@ -128,9 +130,9 @@ pub struct Packet {
     pub delivery: Delivery,
     /// The sender's counter; without one the room counts. Ordered packets have none.
     pub sequence: Option<Sequence>,
-    /// The comms packet: at most [`MAX_PAYLOAD`](atoll_proto::datagram::MAX_PAYLOAD) bytes, or
-    /// [`MAX_ORDERED_PAYLOAD`] when ordered.
-    pub payload: Payload,
+    /// The comms packet, at most [`MAX_PAYLOAD`](atoll_proto::datagram::MAX_PAYLOAD) bytes, or
+    /// [`MAX_ORDERED_PAYLOAD`] when ordered; and whom it is for.
+    pub said: Outgoing,
 }
 
 /// Tells one login of an address from another; later logins have greater ones.

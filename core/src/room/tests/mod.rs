@@ -1,5 +1,6 @@
 //! Rooms under a link that writes everything down, and objects to what no link should hear.
 
+mod addressed;
 mod at_once;
 mod broadcast;
 mod generations;
@@ -152,7 +153,7 @@ fn text(text: &'static str) -> Bytes {
 }
 
 fn packet(from: Alias, delivery: Delivery, sequence: impl Into<Option<u16>>, payload: Bytes) -> Packet {
-    Packet { from, delivery, sequence: sequence.into().map(Sequence), payload: payload.into() }
+    Packet { from, delivery, sequence: sequence.into().map(Sequence), said: payload.into() }
 }
 
 fn send_at(
