@@ -4,6 +4,7 @@ use crate::certificate::{Shown, look_after};
 use crate::cluster::{Cluster, ClusterError, Membership};
 use crate::config::{AllowedOrigins, EthereumNetwork, HttpUrl, Kernels, Livekit, Network, Public, Roles, Rooms};
 use crate::host::SystemHost;
+use crate::livekit::{self, LivekitError, LivekitPorts};
 use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
 use crate::native::{self, Door};
 use crate::outbound::{Catalyst, CatalystUrls, Ethereum, Scenes, ServiceUrl};
@@ -13,7 +14,7 @@ use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, S
 use atoll_compat::signed_login::{LivekitAt, RoomsAt};
 use atoll_compat::{Doorway, FixedAdapter, FixedRoom, archipelago_ws, bff, signed_login, ws_room};
 use atoll_core::archipelago::service::ServiceSettings;
-use atoll_core::auth::{ContractWallets, LivekitKeys, RoomKeys, ServerName};
+use atoll_core::auth::{ContractWallets, RoomKeys, ServerName};
 use atoll_core::region::{
     ByCapabilities, ConnectionStrings, LivekitRooms, Region, Settings, TransportStrings, WsRooms,
 };
@@ -113,6 +114,9 @@ pub enum StartError {
          the rooms"
     )]
     NoRoomSecret,
+    /// LiveKit's clients cannot be served.
+    #[error(transparent)]
+    Livekit(#[from] LivekitError),
     /// The bus could not be had, or another process is in the way there.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -124,6 +128,7 @@ pub struct Edge {
     end_kernels: watch::Sender<bool>,
     quic: Option<QuicDoor>,
     http: HttpDoor,
+    livekit_address: Option<SocketAddr>,
     certificate: Shown,
     buffers: Option<UdpBuffers>,
     cluster: Cluster,
@@ -145,6 +150,9 @@ impl Edge {
         let roles = options.membership.roles;
         let quic_socket = roles.edge.then(|| QuicSocket::bind(options.quic)).transpose()?;
         let http_socket = HttpSocket::bind(options.http).await?;
+        let door = options.livekit.door(&options.public).filter(|_| roles.edge);
+        let livekit_ports = LivekitPorts::bind(door).await?;
+        let livekit_address = livekit_ports.as_ref().map(LivekitPorts::address);
         let quic_address = quic_socket.as_ref().map(QuicSocket::address);
         let addresses = Addresses { http: http_socket.address(), quic: quic_address, public: options.public.clone() };
         let mut warnings = addresses.warnings();
@@ -170,7 +178,7 @@ impl Edge {
 
         let room_keys = options.rooms.keys(|| stored_secret(&options.state_dir, "ws_room.secret"))?;
         let livekit_keys = options.livekit.keys(|| stored_secret(&options.state_dir, "livekit.keys"))?;
-        let livekit = livekit_rooms(&options, &addresses, livekit_keys);
+        let livekit = livekit::rooms(&options, &addresses, livekit_keys.clone());
         let strings = connection_strings(&options, &addresses, &room_keys, livekit.as_ref(), &host);
         let region = Region::start(settings(&options, strings, room_keys), host, cluster.bus());
         cluster.serve(region.clone());
@@ -195,6 +203,10 @@ impl Edge {
         let origins = options.allowed_origins.clone();
         let allows_origin = Arc::new(move |origin: Option<&str>| origins.allows(origin));
         let doorway = Doorway::new(region.clone(), Arc::clone(door.waiting()), allows_origin, ending);
+        let livekit_door = match livekit_ports {
+            Some(ports) => ports.open(doorway.clone(), &livekit_keys)?,
+            None => Router::new(),
+        };
         let http = HttpOptions {
             about,
             region,
@@ -203,7 +215,9 @@ impl Edge {
             kernels: Arc::clone(doorway.counters()),
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
-            doors: of_edges(roles, || ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels))),
+            doors: of_edges(roles, || {
+                ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels)).merge(livekit_door)
+            }),
             dear: of_edges(roles, || signed_login::routes(doorway.clone(), options.fixed_adapter.as_ref(), rooms)),
             rate: options.http_rate,
             burst: options.http_burst,
@@ -214,7 +228,7 @@ impl Edge {
         let http = HttpDoor::open(http_socket, http)?;
         let keeping = tokio::spawn(look_after(keeper, certificate.clone()));
         let (keeping, grace) = (Keeping(keeping.abort_handle()), options.shutdown_grace);
-        Ok(Self { door, end_kernels, quic, http, certificate, buffers, cluster, warnings, grace, _keeping: keeping })
+        Ok(Self { door, end_kernels, quic, http, livekit_address, certificate, buffers, cluster, warnings, grace, _keeping: keeping })
     }
 
     /// Where QUIC listens, unless this process is no edge.
@@ -225,6 +239,11 @@ impl Edge {
     /// Where HTTP listens.
     pub fn http_address(&self) -> SocketAddr {
         self.http.address()
+    }
+
+    /// Where LiveKit's clients send media and data, if they are served here.
+    pub fn livekit_address(&self) -> Option<SocketAddr> {
+        self.livekit_address
     }
 
     /// The certificate that every door shows now. Another one takes its place in time.
@@ -360,13 +379,4 @@ fn connection_strings(
         Some(_) => Arc::new(FixedRoom(by_island)),
         None => by_island,
     }
-}
-
-/// Where kernels are sent that go by LiveKit: elsewhere if there is such a place, else to this edge.
-fn livekit_rooms(options: &Options, addresses: &Addresses, keys: LivekitKeys) -> Option<LivekitRooms> {
-    if let Some(url) = &options.livekit.url {
-        return Some(LivekitRooms { url: url.as_str().to_owned(), is_outside: true, keys });
-    }
-    let is_here = options.membership.roles.edge && options.livekit.is_served();
-    is_here.then(|| LivekitRooms { url: addresses.websocket_origin(&HeaderMap::new()), is_outside: false, keys })
 }

@@ -18,7 +18,7 @@ export async function startEdge(environment = {}) {
   const binary = process.env.ATOLL_BIN;
   assert.ok(binary, "ATOLL_BIN must name the edge's binary");
   const state = await mkdtemp(join(tmpdir(), "atoll-browser-edge-"));
-  const options = ["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state-dir", state, "--ready-json"];
+  const options = ["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--livekit", "127.0.0.1:0", "--state-dir", state, "--ready-json"];
   const child = spawn(binary, ["serve", ...options], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],

@@ -113,6 +113,7 @@ fn ready_line(edge: &Edge, public: &Public) -> String {
     json!({
         "http": format!("http://{http}"),
         "quic": quic.map(|quic| format!("https://{quic}")),
+        "livekit": edge.livekit_address().map(|address| diallable(address).to_string()),
         "websocket": quic.map(|_| format!("ws://{http}{WEBSOCKET_PATH}")),
         "public_http": public.http_url.as_ref().map(ToString::to_string),
         "public_quic": public.quic_url.as_ref().map(ToString::to_string),

@@ -6,7 +6,6 @@ use axum::http::Uri;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// How many random bytes become the API key and the secret of who has none: 8 and 32.
 pub const LIVEKIT_KEY_BYTES: usize = 40;
@@ -45,8 +44,6 @@ pub struct LivekitDoor {
     pub ice_servers: Vec<IceServer>,
     /// This machine's addresses as clients see them; those it has when there are none.
     pub public_ips: Vec<IpAddr>,
-    /// Makes and checks tokens.
-    pub keys: Arc<LivekitKeys>,
 }
 
 /// A STUN or TURN server. As text: its URL, and for TURN the user's name and password, each after a space.
@@ -95,13 +92,12 @@ impl Livekit {
     }
 
     /// What an edge opens its door with, if it has one.
-    pub fn door(&self, keys: Arc<LivekitKeys>, public: &Public) -> Option<LivekitDoor> {
+    pub fn door(&self, public: &Public) -> Option<LivekitDoor> {
         self.is_served().then(|| LivekitDoor {
             listen: self.listen,
             tcp: self.tcp,
             ice_servers: self.ice_servers.clone(),
             public_ips: public.ips.clone(),
-            keys,
         })
     }
 }
