@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 /// Bytes taken from a stream at a time.
 const CHUNK: usize = 16 * 1024;
@@ -276,7 +275,7 @@ impl Reader {
     async fn end(&mut self) {
         if self.buffer.is_empty() {
             // What comes instead of the end, or does not come at all, is stopped.
-            let _ = timeout(LAST_WORD, self.stream.read(1)).await;
+            let _ = tokio::time::timeout(LAST_WORD, self.stream.read(1)).await;
         }
     }
 
