@@ -108,10 +108,11 @@ pub struct ByCapabilities {
 impl ByCapabilities {
     fn first(&self, write: impl Fn(&dyn TransportStrings, u64) -> Option<String>) -> String {
         let now = self.host.unix_millis() / 1000;
-        let is_default = |transport: &&Box<dyn TransportStrings>| transport.transport() == self.default;
-        let by_default = self.transports.iter().filter(is_default);
-        let others = self.transports.iter().filter(|transport| !is_default(transport));
-        let mut strings = by_default.chain(others).filter_map(|transport| write(transport.as_ref(), now));
+        let of = |by_default: bool| {
+            let is_one = move |transport: &&dyn TransportStrings| (transport.transport() == self.default) == by_default;
+            self.transports.iter().map(AsRef::as_ref).filter(is_one)
+        };
+        let mut strings = of(true).chain(of(false)).filter_map(|transport| write(transport, now));
         strings.next().unwrap_or_else(|| OFFLINE.to_owned())
     }
 }
