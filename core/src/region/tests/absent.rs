@@ -134,6 +134,8 @@ async fn a_thousand_absent_are_all_told_and_hear_who_else_is_there() {
     use crate::archipelago::Position;
     let bus = Arc::<LocalBus>::default();
     let region = region_with_tokens(&bus);
+    // Until all its tasks listen.
+    settle().await;
     let number = |number: u16| Address([[0; 18].as_slice(), &number.to_be_bytes()].concat().try_into().unwrap());
     let client = Capabilities::NONE.with(Transport::WsRoom);
     let mut sessions: Vec<Session> =
