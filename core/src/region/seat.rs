@@ -1,5 +1,6 @@
 //! Places in a room, from outside: what a door holds.
 
+use super::attendance::Present;
 use super::grant::JoinFailed;
 use super::life::{Life, Over};
 use super::line::{Busy, Control, Line, SendFailed};
@@ -15,16 +16,19 @@ pub struct Seat {
     alias: Alias,
     /// What ends it, if it is a session's.
     life: Option<Life>,
+    /// Counts it among those of its session.
+    _present: Option<Present>,
 }
 
 impl Seat {
     pub(super) fn new(line: Line, alias: Alias) -> Self {
-        Self { line, alias, life: None }
+        Self { line, alias, life: None, _present: None }
     }
 
     /// It, of a session that lives.
-    pub(super) fn living(mut self, life: Option<Life>) -> Self {
+    pub(super) fn living(mut self, life: Option<Life>, present: Option<Present>) -> Self {
         self.life = life;
+        self._present = present;
         self
     }
 

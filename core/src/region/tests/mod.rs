@@ -1,5 +1,6 @@
 //! A region's queues and tasks in virtual time. Nothing moves between two calls unless a test awaits.
 
+mod absent;
 mod bulletins;
 mod elsewhere;
 mod failures;

@@ -73,7 +73,8 @@ fn what_a_hidden_member_says_comes_with_its_name_and_it_hears_all() {
     let (a, ear) = join_hidden(&mut room, 1, 1, false);
     let (h, own) = join_hidden(&mut room, 2, 1, true);
     room.tick(NOW);
-    (ear.take(), own.take());
+    ear.take();
+    own.take();
     for delivery in [Delivery::Ordered, Delivery::Voice, Delivery::Event] {
         for from in [a, h] {
             send(&mut room, from, delivery, None, text("said")).unwrap();
@@ -103,7 +104,8 @@ fn who_hides_leaves_and_who_shows_itself_comes() {
     let (_, witness) = join_hidden(&mut room, 1, 1, false);
     let (seen, first) = join_hidden(&mut room, 2, 1, false);
     room.tick(NOW);
-    (witness.take(), first.take());
+    witness.take();
+    first.take();
     let (hidden, second) = join_hidden(&mut room, 2, 1, true);
     room.tick(NOW);
     assert_eq!(witness.members(), (vec![], vec![seen.alias]));
