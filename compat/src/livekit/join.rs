@@ -1,7 +1,7 @@
 //! How a client comes in.
 
 use super::Door;
-use super::data::sid;
+use super::data::{Words, sid};
 use super::link::RoomLink;
 use super::lobby::Return;
 use super::mailbox::Mailbox;
@@ -19,7 +19,7 @@ use crate::doorway::{Arrival, ClientAddress};
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::{LivekitToken, LivekitTokenError};
-use atoll_core::region::{Grant, GrantError, JoinFailed, Right, VerifiedToken};
+use atoll_core::region::{Grant, GrantError, JoinFailed, Right, Transport, VerifiedToken};
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -131,7 +131,10 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
     let from = arrival.from;
     let counters = Arc::clone(&arrival.counters);
     let Some(spot) = door.crowd.enter(from) else { return turn_away(&door, socket, Ended::Evicted).await };
-    let mailbox = Arc::new(Mailbox::new(Arc::clone(&door.budget), Arc::clone(&door.counters)));
+    let client = door.doorway.region.capabilities(&grant);
+    let is_older = client.includes(Transport::FirstWsRoom) && !client.includes(Transport::WsRoom);
+    let words = if is_older { Words::Older } else { Words::Rfc4 };
+    let mailbox = Arc::new(Mailbox::new(words, Arc::clone(&door.budget), Arc::clone(&door.counters)));
     let link = RoomLink::new(Arc::clone(&mailbox), Arc::clone(&door.counters));
     let sender = grant.sender().clone();
     let seat = match door.doorway.region.join(grant, Box::new(link)).await {

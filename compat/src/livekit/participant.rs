@@ -1,7 +1,6 @@
 //! One participant: its connections, its WebSocket when it has one, and its seat. A task of its own drives it.
 
 use super::Door;
-use super::data::DataPackets;
 use super::lobby::{Entry, Return};
 use super::mailbox::{Mail, Mailbox};
 use super::peer::{Lane, Peer, PeerEvent};
@@ -278,9 +277,10 @@ impl Participant {
         if !peer.is_connected() {
             return;
         }
+        let words = self.mailbox.words();
         while let Some(mail) = self.mailbox.pop_data() {
             let message = match &mail {
-                Mail::Ordered(ordered) => ordered.encoded::<DataPackets>().clone(),
+                Mail::Ordered(ordered) => words.ordered(ordered).cloned(),
                 Mail::Notice(Notice::Data { message, .. }) => Some(message.clone()),
                 _ => None,
             };
@@ -291,7 +291,7 @@ impl Participant {
             }
         }
         while let Some((batch, own)) = self.mailbox.pop_batch() {
-            for (at, (from, _, message)) in batch.encoded::<DataPackets>().each().enumerate() {
+            for (at, (from, _, message)) in words.batch(&batch).each().enumerate() {
                 if Some(from) != own && !peer.write(Lane::Lossy, &message) {
                     self.mailbox.keep(&batch, at);
                     self.is_full = true;

@@ -201,7 +201,7 @@ impl Participant {
 impl Participant {
     /// A packet for those with these identities, or for all.
     fn addressed(&self, payload: Bytes, topic: Option<String>, to: &[String]) -> Outgoing {
-        let said = Outgoing::from(payload);
+        let said = Outgoing::from(self.mailbox.words().said(payload));
         let said = match topic {
             Some(topic) => said.about(topic),
             None => said,
