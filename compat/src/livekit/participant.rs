@@ -38,6 +38,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Datagrams that are taken in at a time.
 const DATAGRAMS: usize = 64;
 
+/// Those before a connection is driven.
+const AT_ONCE: usize = 16;
+
 /// One participant.
 pub(super) struct Participant {
     pub(super) door: Door,
@@ -139,10 +142,7 @@ impl Participant {
                     socket = Some(self.resume(returned));
                     None
                 }
-                Input::Datagrams => {
-                    datagrams.drain(..).for_each(|datagram| self.take(&datagram));
-                    None
-                }
+                Input::Datagrams => self.take(&mut datagrams),
                 Input::News => None,
                 Input::Time => self.is_overdue(lost_at),
             };
@@ -188,11 +188,20 @@ impl Participant {
         None
     }
 
-    fn take(&mut self, datagram: &Datagram) {
-        match (datagram.side, &mut self.subscriber) {
-            (Side::Subscriber, Some(subscriber)) => subscriber.receive(datagram),
-            _ => self.publisher.receive(datagram),
+    /// Takes datagrams in, a few at a time: a connection that is not driven in between holds no more than 30 records.
+    fn take(&mut self, datagrams: &mut Vec<Datagram>) -> Option<Ended> {
+        let mut ended = None;
+        for some in datagrams.chunks(AT_ONCE) {
+            for datagram in some {
+                match (datagram.side, &mut self.subscriber) {
+                    (Side::Subscriber, Some(subscriber)) => subscriber.receive(datagram),
+                    _ => self.publisher.receive(datagram),
+                }
+            }
+            ended = ended.or_else(|| self.pump());
         }
+        datagrams.clear();
+        ended
     }
 
     /// Takes what has come from the room, and drives the connections until they have nothing more to say.
