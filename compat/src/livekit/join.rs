@@ -27,7 +27,7 @@ use livekit_protocol::participant_info::State as ParticipantState;
 use livekit_protocol::{DisconnectReason, ParticipantInfo, ParticipantPermission};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 
 /// Largest signal, in bytes: a session description of many sections.
@@ -181,6 +181,8 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
         first: Some(wish),
         is_active: false,
         is_full: false,
+        pace: door.doorway.region.pace(),
+        refresh_at: Instant::now(),
         patience: Participant::first_patience(),
         token,
         door,

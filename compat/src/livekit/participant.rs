@@ -14,7 +14,7 @@ use super::tracks::{Heard, Published};
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::LivekitToken;
-use atoll_core::limit::Spot;
+use atoll_core::limit::{Pace, Spot};
 use atoll_core::region::Over;
 use atoll_core::room::{CloseReason, Sender};
 use atoll_proto::datagram::Alias;
@@ -71,6 +71,10 @@ pub(super) struct Participant {
     pub(super) is_active: bool,
     /// The data channel of this lane takes nothing more for the moment.
     pub(super) is_full: bool,
+    /// How fast it may ask.
+    pub(super) pace: Pace,
+    /// When its token is to be renewed.
+    pub(super) refresh_at: Instant,
     /// When it has to be connected at the latest.
     pub(super) patience: Option<Instant>,
 }
@@ -127,7 +131,10 @@ impl Participant {
                 () = tokio::time::sleep_until(deadline.into()) => Input::Time,
             };
             let ended = match input {
-                Input::Request(request) => self.request(&request).err(),
+                Input::Request(request) => {
+                    self.pace.wait_for_message(request.len()).await;
+                    self.request(&request).err()
+                }
                 Input::SocketEnded(ended) => {
                     if matches!(ended, Ended::Ending) {
                         self.signals.leave(come_again(DisconnectReason::ServerShutdown), Ended::Ending);
@@ -168,7 +175,7 @@ impl Participant {
 
     fn deadline(&self, lost_at: Option<Instant>) -> Instant {
         let peers = [Some(self.publisher.deadline()), self.subscriber.as_ref().map(Peer::deadline)];
-        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due()];
+        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due(), Some(self.refresh_at)];
         let soonest = peers.into_iter().chain(others).flatten().min();
         soonest.unwrap_or_else(|| Instant::now() + AWAY)
     }
@@ -177,6 +184,9 @@ impl Participant {
         let now = Instant::now();
         if let Some(level) = self.speech.look(now) {
             self.tell_speech(level);
+        }
+        if now >= self.refresh_at {
+            self.refresh();
         }
         if lost_at.is_some_and(|at| now >= at + AWAY) {
             return Some(Ended::Left);

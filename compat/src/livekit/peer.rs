@@ -125,7 +125,7 @@ impl Peer {
     }
 
     /// Has requests with this connection's present name delivered to `inbox`.
-    pub(super) fn announce(&mut self, inbox: &Inbox) {
+    pub(super) fn announce(&mut self, inbox: &mut Inbox) {
         inbox.name(self.side, self.rtc.direct_api().local_ice_credentials().ufrag);
     }
 
