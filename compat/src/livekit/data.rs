@@ -165,7 +165,7 @@ pub(super) enum Message {
         sequence: u32,
         /// What it is about, if it says.
         topic: Option<String>,
-        /// Whom it is for, if not for all.
+        /// Whom it is for, by identity or sid, if not for all.
         to: Vec<String>,
     },
     /// Something that only clients of LiveKit understand, such as a chunk of a stream.
@@ -179,7 +179,8 @@ pub(super) fn read(message: &[u8]) -> Option<Message> {
     match packet.value? {
         #[allow(deprecated, reason = "clients before 2024 write it nowhere else")]
         Value::User(user) => {
-            let to = if to.is_empty() { user.destination_identities } else { to };
+            let older = || user.destination_identities.into_iter().chain(user.destination_sids).collect();
+            let to = if to.is_empty() { older() } else { to };
             let topic = user.topic.filter(|topic| !topic.is_empty());
             Some(Message::Packet { payload: user.payload.into(), sequence: packet.sequence, topic, to })
         }

@@ -95,6 +95,8 @@ impl Peer {
             .set_dtls_cert(certificate.clone())
             .clear_codecs()
             .enable_opus(true, false)
+            // So that sections of video are not refused; nothing flows in them.
+            .enable_vp8(true)
             .set_rtp_mode(true)
             .set_stats_interval(None)
             .set_send_buffer_audio(64)

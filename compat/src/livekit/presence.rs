@@ -1,6 +1,6 @@
 //! What a participant is told of others, and others of it.
 
-use super::data::{self, signed};
+use super::data::{self, sid, signed};
 use super::participant::Participant;
 use super::peer::Lane;
 use super::rooms::{Notice, described};
@@ -127,8 +127,8 @@ impl Participant {
             if !is_heard || wanted.len() >= MAX_HEARD {
                 continue;
             }
-            let stream = if self.dialect.groups_streams() { &track.stream } else { &track.sid };
-            wanted.push(Carried { stream: format!("{}|{stream}", info.sid), track: track.sid.clone() });
+            // Browsers keep a section's first name for its track, so all clients take the track from the stream's name.
+            wanted.push(Carried { stream: format!("{}|{}", info.sid, track.sid), track: track.sid.clone() });
         }
         if self.heard.want(wanted) {
             self.owes_offer = true;
@@ -199,7 +199,7 @@ impl Participant {
 }
 
 impl Participant {
-    /// A packet for those with these identities, or for all.
+    /// A packet for those with these identities or sids, or for all.
     fn addressed(&self, payload: Bytes, topic: Option<String>, to: &[String]) -> Outgoing {
         let said = Outgoing::from(self.mailbox.words().said(payload));
         let said = match topic {
@@ -209,9 +209,9 @@ impl Participant {
         if to.is_empty() {
             return said;
         }
-        let named = self.others.iter().filter(|(_, sender)| {
-            let identity = sender.to_string();
-            to.iter().any(|one| *one == identity)
+        let named = self.others.iter().filter(|(alias, sender)| {
+            let (identity, sid) = (sender.to_string(), sid(**alias, sender));
+            to.iter().any(|one| *one == identity || *one == sid)
         });
         said.to(named.map(|(alias, _)| *alias).collect::<Vec<_>>())
     }
