@@ -200,7 +200,8 @@ impl Peer {
         }
         let mut offered = self.carried.clone();
         offered.retain(|_, carried| wanted.contains(carried));
-        let mut free: Vec<&String> = self.sections.iter().filter(|mid| !offered.contains_key(*mid)).collect();
+        // A section that goes from one track to the next at once is no news to clients: it idles for one description at least.
+        let mut free: Vec<&String> = self.sections.iter().filter(|mid| !self.carried.contains_key(*mid)).collect();
         for track in wanted {
             if offered.values().any(|known| known == track) {
                 continue;
@@ -217,7 +218,7 @@ impl Peer {
             };
             offered.insert(mid, track.clone());
         }
-        for mid in free {
+        for mid in self.carried.keys().filter(|mid| !offered.contains_key(*mid)) {
             api.set_direction(Mid::from(mid.as_str()), Direction::Inactive);
         }
         let (offer, pending) = api.apply()?;

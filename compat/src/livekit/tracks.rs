@@ -164,7 +164,8 @@ impl Heard {
             .collect();
         let new: Vec<&Carried> =
             self.wanted.iter().filter(|track| !carried.values().any(|known| known == *track)).collect();
-        let open: Vec<&Section> = free.into_iter().filter(|section| !carried.contains_key(&section.mid)).collect();
+        // One that goes from one track to the next at once is no news to clients: it idles for one description at least.
+        let open: Vec<&Section> = free.into_iter().filter(|section| !before.contains_key(&section.mid)).collect();
         let missing = new.len().saturating_sub(open.len());
         for (section, track) in open.into_iter().zip(new) {
             carried.insert(section.mid.clone(), track.clone());
