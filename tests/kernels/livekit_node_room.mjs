@@ -84,7 +84,8 @@ export class NodeRoom extends LivekitRoom {
     const track = sdk.LocalAudioTrack.createAudioTrack("microphone", source);
     const options = new sdk.TrackPublishOptions({ source: sdk.TrackSource.SOURCE_MICROPHONE });
     this.#microphone = { source, publication: await localParticipant.publishTrack(track, options) };
-    void this.#hum(source);
+    // A frame may be under way when the microphone is taken away.
+    this.#hum(source).catch(() => {});
   }
 
   async voices() {

@@ -18,7 +18,7 @@ export function openLivekitPage(scope, chromium) {
 /** One room of one client. */
 class PageRoom extends LivekitRoom {
   /** Prepares to enter by a connection string. */
-  static async at(page, address, connectionString, { words = RFC4_WORDS, former = undefined, autoSubscribe = true } = {}) {
+  static async at(address, connectionString, { page, words = RFC4_WORDS, former = undefined, autoSubscribe = true }) {
     const options = { client: this.client, address, autoSubscribe, ...readString(connectionString) };
     const handle = await page.evaluateHandle((options) => new window.packages.PageRoom(options), options);
     return new this(address, words, former, handle);

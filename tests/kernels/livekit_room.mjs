@@ -1,4 +1,5 @@
 // A member of a room by one of LiveKit's clients, whichever it is: what it was told and what it heard.
+import { until } from "./kernel.mjs";
 import { Member, complaints } from "./room_member.mjs";
 import { UNRELIABLE } from "./room_words.mjs";
 
@@ -62,6 +63,15 @@ export class LivekitRoom extends Member {
   async others() {
     await this.refresh();
     return this.state.others;
+  }
+
+  /** Waits until it was told so much that `condition` holds; `patience` is in milliseconds. */
+  sees(condition, what, patience = undefined) {
+    const isSeen = async () => {
+      await this.refresh();
+      return condition();
+    };
+    return until(isSeen, `${this.constructor.name} does not see ${what}`, patience);
   }
 
   /** Of whom, or why, it was told of an event, each time. */
