@@ -1,6 +1,7 @@
 // LiveKit's clients for browsers in rooms, in a page of Chromium.
 import { openPackages } from "./package_page.mjs";
 import { LivekitRoom, readString } from "./livekit_room.mjs";
+import { complaints } from "./room_member.mjs";
 import { RFC4_WORDS } from "./room_words.mjs";
 
 /** What a page needs to have a microphone and to play what it hears while nobody is at it. */
@@ -10,9 +11,11 @@ export const WITH_MICROPHONE = [
   "--autoplay-policy=no-user-gesture-required",
 ];
 
-/** Opens a tab with the clients in it. */
-export function openLivekitPage(scope, chromium) {
-  return openPackages(scope, chromium, 'export { PageRoom } from "./livekit_in_page.mjs";');
+/** Opens a tab with the clients in it. What they do not catch counts as a complaint; what they log does not. */
+export async function openLivekitPage(scope, chromium) {
+  const page = await openPackages(scope, chromium, 'export { PageRoom } from "./livekit_in_page.mjs";');
+  page.on("pageerror", (error) => complaints.push(`${error.stack ?? error}`));
+  return page;
 }
 
 /** One room of one client. */

@@ -135,9 +135,9 @@ test("when the edge is killed, clients come back by themselves into a named room
     assert.deepEqual(room.told("disconnected"), []);
   }
   const again = await Rfc5Room.enter(scope, url, kernel);
-  await until(async () => (await tab.tab.state()).state === "on an island", "the tab does not come back");
-  await tab.joinRoom(`ws-room:${url}`);
-  await until(async () => (await tab.seat()).name === "world-green", "the tab does not enter");
+  const isRestarted = async () => (await tab.tab.state()).heard.events.some((event) => event.startsWith("restarted"));
+  await until(isRestarted, "the tab does not come back");
+  await until(async () => (await tab.seat())?.name === "world-green", "the tab does not enter again");
   const restored = new Company(tab, again, ...Object.values(green));
   await restored.isTogether();
   restored.beginAnew();
