@@ -37,7 +37,8 @@ impl Server {
         let binary = std::env::var_os("ATOLL_BIN").map_or_else(|| beside("atoll"), |named| Ok(named.into()))?;
         let state = tempfile::tempdir()?;
         let mut command = pinned(binary);
-        command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-json", "--state-dir"]);
+        command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--livekit", "127.0.0.1:0"]);
+        command.args(["--ready-json", "--state-dir"]);
         command.arg(state.path()).envs(variables.iter().copied()).stderr(Stdio::null());
         Self::start(command, state)
     }

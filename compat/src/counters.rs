@@ -18,6 +18,7 @@ pub struct Counters {
     archipelago: Arc<DoorCounters>,
     signed_login: Arc<DoorCounters>,
     ws_room: Arc<DoorCounters>,
+    livekit: Arc<DoorCounters>,
     pub(crate) rooms: Arc<RoomCounters>,
     pub(crate) calls: Arc<Tally>,
 }
@@ -29,6 +30,7 @@ pub(crate) enum DoorName {
     Archipelago,
     SignedLogin,
     WsRoom,
+    Livekit,
 }
 
 /// What is counted of packets between peers in WebSocket rooms.
@@ -87,7 +89,9 @@ pub struct KernelStatus {
     pub signed_login: DoorStatus,
     /// `/rooms/<name>` and `/ws-rooms/<name>`.
     pub ws_room: DoorStatus,
-    /// Packets between peers there.
+    /// `/rtc` and `/rtc/v1`.
+    pub livekit: DoorStatus,
+    /// Packets between peers in rooms by these two.
     pub ws_room_packets: RoomPacketsStatus,
     /// Remote procedure calls.
     pub rpc_calls: u64,
@@ -137,6 +141,7 @@ impl Counters {
             archipelago: self.archipelago.status(),
             signed_login: self.signed_login.status(),
             ws_room: self.ws_room.status(),
+            livekit: self.livekit.status(),
             ws_room_packets: self.rooms.status(),
             rpc_calls: self.calls.calls(),
             rpc_errors: self.calls.errors(),
@@ -149,6 +154,7 @@ impl Counters {
             DoorName::Archipelago => &self.archipelago,
             DoorName::SignedLogin => &self.signed_login,
             DoorName::WsRoom => &self.ws_room,
+            DoorName::Livekit => &self.livekit,
         }
     }
 }

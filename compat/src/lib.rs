@@ -6,6 +6,7 @@
 //!
 //! - [`bff`]: the WebSocket on which kernels of 2022 and 2023 log in.
 //! - [`archipelago_ws`]: the one of explorers since then.
+//! - [`livekit`]: rooms for LiveKit's own clients, with data and voice over WebRTC.
 //! - [`nats`]: the bus on a NATS cluster, where the halves of a region can run apart or be the originals.
 //! - [`signed_login`]: where explorers ask for the connection string of a room that is everybody's.
 //! - [`ws_room`]: the rooms where kernels hear each other over WebSockets, in three generations.
@@ -24,6 +25,8 @@ mod doorway;
 mod ended;
 mod fixed_adapter;
 mod handshake;
+mod late;
+pub mod livekit;
 pub mod nats;
 pub mod rpc;
 pub mod signed_login;

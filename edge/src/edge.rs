@@ -2,19 +2,22 @@
 
 use crate::certificate::{Shown, look_after};
 use crate::cluster::{Cluster, ClusterError, Membership};
-use crate::config::{AllowedOrigins, EthereumNetwork, HttpUrl, Kernels, Network, Public, Roles, Rooms};
+use crate::config::{AllowedOrigins, EthereumNetwork, HttpUrl, Kernels, Livekit, Network, Public, Roles, Rooms};
 use crate::host::SystemHost;
+use crate::livekit::{self, LivekitError, LivekitPorts};
 use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
 use crate::native::{self, Door};
 use crate::outbound::{Catalyst, CatalystUrls, Ethereum, Scenes, ServiceUrl};
 use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
 use crate::ws;
 use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, Source, stored_secret};
-use atoll_compat::signed_login::RoomsOrigin;
+use atoll_compat::signed_login::{LivekitAt, RoomsAt};
 use atoll_compat::{Doorway, FixedAdapter, FixedRoom, archipelago_ws, bff, signed_login, ws_room};
 use atoll_core::archipelago::service::ServiceSettings;
 use atoll_core::auth::{ContractWallets, RoomKeys, ServerName};
-use atoll_core::region::{ByCapabilities, ConnectionStrings, Region, Settings};
+use atoll_core::region::{
+    ByCapabilities, ConnectionStrings, LivekitRooms, Region, Settings, TransportStrings, WsRooms,
+};
 use atoll_core::{COMMIT_HASH, Host};
 use axum::Router;
 use axum::http::HeaderMap;
@@ -80,6 +83,8 @@ pub struct Options {
     pub fixed_adapter: Option<FixedAdapter>,
     /// Rooms and the way there.
     pub rooms: Rooms,
+    /// LiveKit's clients, here or elsewhere.
+    pub livekit: Livekit,
     /// Whether the public lists name peers.
     pub public_peers: bool,
     /// What existing kernels are taken to have.
@@ -109,6 +114,9 @@ pub enum StartError {
          the rooms"
     )]
     NoRoomSecret,
+    /// LiveKit's clients cannot be served.
+    #[error(transparent)]
+    Livekit(#[from] LivekitError),
     /// The bus could not be had, or another process is in the way there.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -120,6 +128,7 @@ pub struct Edge {
     end_kernels: watch::Sender<bool>,
     quic: Option<QuicDoor>,
     http: HttpDoor,
+    livekit_address: Option<SocketAddr>,
     certificate: Shown,
     buffers: Option<UdpBuffers>,
     cluster: Cluster,
@@ -141,6 +150,9 @@ impl Edge {
         let roles = options.membership.roles;
         let quic_socket = roles.edge.then(|| QuicSocket::bind(options.quic)).transpose()?;
         let http_socket = HttpSocket::bind(options.http).await?;
+        let door = options.livekit.door(&options.public).filter(|_| roles.edge);
+        let livekit_ports = LivekitPorts::bind(door).await?;
+        let livekit_address = livekit_ports.as_ref().map(LivekitPorts::address);
         let quic_address = quic_socket.as_ref().map(QuicSocket::address);
         let addresses = Addresses { http: http_socket.address(), quic: quic_address, public: options.public.clone() };
         let mut warnings = addresses.warnings();
@@ -165,14 +177,21 @@ impl Edge {
         let keys = stored_secret(&options.state_dir, "quic.keys")?;
 
         let room_keys = options.rooms.keys(|| stored_secret(&options.state_dir, "ws_room.secret"))?;
-        let strings = connection_strings(&options, &addresses, &room_keys, &host);
+        let livekit_keys = options.livekit.keys(|| stored_secret(&options.state_dir, "livekit.keys"))?;
+        let livekit = livekit::rooms(&options, &addresses, livekit_keys.clone());
+        let strings = connection_strings(&options, &addresses, &room_keys, livekit.as_ref(), &host);
         let region = Region::start(settings(&options, strings, room_keys), host, cluster.bus());
         cluster.serve(region.clone());
         let identity = Identity { certificate: certificate.resolver(), keys, gso: options.quic_gso };
         let door = Door::new(region.clone(), native_settings(&options));
         let quic = quic_socket.map(|socket| QuicDoor::open(socket, identity, door.clone())).transpose()?;
         let reached = addresses.clone();
-        let rooms: RoomsOrigin = Arc::new(move |headers: &HeaderMap| reached.websocket_origin(headers));
+        let livekit = livekit.map(|rooms| LivekitAt { url: rooms.is_outside.then_some(rooms.url), keys: rooms.keys });
+        let rooms = RoomsAt {
+            origin: Arc::new(move |headers: &HeaderMap| reached.websocket_origin(headers)),
+            default: options.rooms.transport,
+            livekit,
+        };
         let about = About {
             server_name: options.server_name,
             addresses,
@@ -184,6 +203,10 @@ impl Edge {
         let origins = options.allowed_origins.clone();
         let allows_origin = Arc::new(move |origin: Option<&str>| origins.allows(origin));
         let doorway = Doorway::new(region.clone(), Arc::clone(door.waiting()), allows_origin, ending);
+        let livekit_door = match livekit_ports {
+            Some(ports) => ports.open(doorway.clone(), &livekit_keys)?,
+            None => Router::new(),
+        };
         let http = HttpOptions {
             about,
             region,
@@ -192,7 +215,9 @@ impl Edge {
             kernels: Arc::clone(doorway.counters()),
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
-            doors: of_edges(roles, || ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels))),
+            doors: of_edges(roles, || {
+                ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels)).merge(livekit_door)
+            }),
             dear: of_edges(roles, || signed_login::routes(doorway.clone(), options.fixed_adapter.as_ref(), rooms)),
             rate: options.http_rate,
             burst: options.http_burst,
@@ -203,7 +228,7 @@ impl Edge {
         let http = HttpDoor::open(http_socket, http)?;
         let keeping = tokio::spawn(look_after(keeper, certificate.clone()));
         let (keeping, grace) = (Keeping(keeping.abort_handle()), options.shutdown_grace);
-        Ok(Self { door, end_kernels, quic, http, certificate, buffers, cluster, warnings, grace, _keeping: keeping })
+        Ok(Self { door, end_kernels, quic, http, livekit_address, certificate, buffers, cluster, warnings, grace, _keeping: keeping })
     }
 
     /// Where QUIC listens, unless this process is no edge.
@@ -214,6 +239,11 @@ impl Edge {
     /// Where HTTP listens.
     pub fn http_address(&self) -> SocketAddr {
         self.http.address()
+    }
+
+    /// Where LiveKit's clients send media and data, if they are served here.
+    pub fn livekit_address(&self) -> Option<SocketAddr> {
+        self.livekit_address
     }
 
     /// The certificate that every door shows now. Another one takes its place in time.
@@ -333,17 +363,18 @@ fn connection_strings(
     options: &Options,
     addresses: &Addresses,
     keys: &RoomKeys,
+    livekit: Option<&LivekitRooms>,
     host: &Arc<dyn Host>,
 ) -> Arc<dyn ConnectionStrings> {
-    let ws_url = addresses.websocket_origin(&HeaderMap::new());
+    let url = addresses.websocket_origin(&HeaderMap::new());
     let foreign = options.rooms.url.as_ref().map(HttpUrl::websocket);
-    let by_island = Arc::new(ByCapabilities {
-        default: options.rooms.transport,
-        foreign_ws_url: foreign.or_else(|| options.membership.roles.edge.then(|| ws_url.clone())),
-        ws_url,
-        keys: keys.clone(),
-        host: Arc::clone(host),
-    });
+    let foreign_url = foreign.or_else(|| options.membership.roles.edge.then(|| url.clone()));
+    let mut transports: Vec<Box<dyn TransportStrings>> = Vec::new();
+    transports.push(Box::new(WsRooms { url, foreign_url, keys: keys.clone() }));
+    if let Some(livekit) = livekit {
+        transports.push(Box::new(livekit.clone()));
+    }
+    let by_island = Arc::new(ByCapabilities { default: options.rooms.transport, transports, host: Arc::clone(host) });
     match options.fixed_adapter {
         Some(_) => Arc::new(FixedRoom(by_island)),
         None => by_island,

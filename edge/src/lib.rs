@@ -17,6 +17,8 @@ mod certificate;
 mod cluster;
 mod edge;
 mod host;
+mod livekit;
 
 pub use cluster::{ClusterError, Membership};
 pub use edge::{Edge, Options, StartError};
+pub use livekit::LivekitError;

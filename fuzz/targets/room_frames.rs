@@ -2,8 +2,10 @@
 //! was said, or in translation, and by nobody when it says nothing.
 #![no_main]
 
-use atoll_compat::ws_room::{Generation, Said, read};
-use atoll_core::room::{Batch, Delivery, Format, Frame, Link, Packet, Pressure, Room, RoomId, Sender, Settings};
+use atoll_compat::ws_room::{Generation, Rfc5, Said, first_frame, first_frames, read};
+use atoll_core::room::{
+    Batch, Delivery, Frame, Link, Newcomer, Packet, Pressure, Room, RoomId, Sender, Settings, WebTransport,
+};
 use atoll_proto::Address;
 use atoll_proto::datagram::{Alias, MAX_PAYLOAD, Tag, decode_chunk};
 use atoll_proto::rfc5::{WsPacket, ws_packet};
@@ -71,19 +73,20 @@ fn first(frame: &[u8], from: Alias) -> (Vec<u8>, bool) {
 /// The bytes of frames that a batch holds, for each generation.
 fn frames(batch: &Batch) -> (Vec<Bytes>, Vec<Bytes>) {
     let bytes = |frames: &atoll_proto::room_frames::Frames| frames.each().map(|(_, _, frame)| frame).collect();
-    (bytes(batch.rfc5()), bytes(&batch.first(|| UNIX_MS).frames))
+    (bytes(batch.encoded::<Rfc5>()), bytes(&first_frames(batch, UNIX_MS).frames))
 }
 
 /// Says it in a room of two, and looks at what the other one hears.
 fn say(Said { delivery, payload }: Said) {
     let mut room = Room::new(RoomId::new("fuzz"), Tag(7), Settings { max_members: 2, tick: None });
     let heard = Heard::default();
-    let speaker = room.join(Sender::Peer(Address([1; 20])), None, Box::new(Heard::default())).expect("a seat");
-    room.join(Sender::Peer(Address([2; 20])), None, Box::new(heard.clone())).expect("a seat");
+    let peer = |number| Newcomer { sender: Sender::Peer(Address([number; 20])), session: None, hidden: false };
+    let speaker = room.join(peer(1), Box::new(Heard::default())).expect("a seat");
+    room.join(peer(2), Box::new(heard.clone())).expect("a seat");
     room.tick(NOW);
     heard.take();
     let from = speaker.alias;
-    let packet = Packet { from, delivery, sequence: None, payload: payload.clone() };
+    let packet = Packet { from, delivery, sequence: None, said: payload.clone().into() };
     room.send(NOW, speaker.link, packet).expect("what a door says is taken");
     room.tick(NOW);
 
@@ -92,14 +95,14 @@ fn say(Said { delivery, payload }: Said) {
     let (for_later, for_first) = match frame {
         Frame::Ordered(ordered) => {
             assert_eq!((delivery, ordered.from, ordered.payload()), (Delivery::Ordered, from, payload.rfc4()));
-            let first = ordered.first(|| UNIX_MS).cloned();
-            (ordered.rfc5().cloned().into_iter().collect(), first.into_iter().collect())
+            let first = first_frame(ordered, UNIX_MS);
+            (ordered.encoded::<Rfc5>().clone().into_iter().collect(), first.into_iter().collect())
         }
         Frame::Batch(batch) | Frame::Voice(batch) => {
             assert_ne!(delivery, Delivery::Ordered);
             let entries = batch.entries().iter().map(|entry| &entry.payload);
             assert!(entries.eq(payload.rfc4()));
-            let chunks = batch.encoded(Format::WebTransport).iter();
+            let chunks = batch.encoded::<WebTransport>().iter();
             let sent = chunks.flat_map(|chunk| decode_chunk(chunk.slice(1..)).expect("a chunk of ours").1);
             assert!(sent.map(|entry| entry.expect("an entry of ours").payload).eq(payload.rfc4().cloned()));
             frames(batch)

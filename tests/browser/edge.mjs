@@ -44,7 +44,8 @@ export async function startEdge(environment = {}) {
 async function serve(environment, state, { http, quic }) {
   const binary = process.env.ATOLL_BIN;
   assert.ok(binary, "ATOLL_BIN must name the edge's binary");
-  const child = spawn(binary, ["serve", "--quic", quic, "--http", http, "--state-dir", state, "--ready-json"], {
+  const doors = ["--quic", quic, "--http", http, "--livekit", "127.0.0.1:0"];
+  const child = spawn(binary, ["serve", ...doors, "--state-dir", state, "--ready-json"], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -48,10 +48,13 @@ test("without UDP a tab is on the WebSocket within a second or so, and meets the
   await exchange(ann, cut);
 });
 
-test("the edge complained of nothing", { timeout: TIMEOUT }, async () => {
+test("the edge complained of nothing, and nobody had to connect again", { timeout: TIMEOUT }, async () => {
   for (const tab of [ann, bob, cut]) {
     const { lastError, stats, heard } = await tab.state();
     assert.deepEqual([lastError, stats.droppedMalformed, stats.droppedMessages, heard.gaps], [null, 0, 0, []]);
+    // A stream that is ended in the wrong way costs a connection, which the session survives without a word. Chromium
+    // 156 does not always: where the old connection's end finds its control stream open, the tab may crash.
+    assert.deepEqual([stats.connections, heard.events.filter((event) => !event.startsWith("island"))], [1, []]);
   }
 });
 

@@ -131,6 +131,7 @@ impl Edge {
         let state = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new(binary());
         command.env("ATOLL_QUIC", "127.0.0.1:0").env("ATOLL_HTTP", "127.0.0.1:0").env("ATOLL_READY_JSON", "true");
+        command.env("ATOLL_LIVEKIT", "127.0.0.1:0");
         command.env("ATOLL_STATE_DIR", state.path()).env("ATOLL_SERVER_NAME", "from-environment");
         Self::spawn(command, state).await
     }
@@ -157,7 +158,8 @@ impl Edge {
 
     fn command(state: &TempDir, options: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-json", "--state-dir"]);
+        command.args(["serve", "--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--livekit", "127.0.0.1:0"]);
+        command.args(["--ready-json", "--state-dir"]);
         command.arg(state.path()).args(options);
         // Without the other role it has to be told of one.
         if options.contains(&"archipelago") {

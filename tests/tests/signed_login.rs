@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use atoll_client::{Event, Wallet, Way, signed_fetch_text};
+use atoll_core::auth::LivekitKeys;
 use atoll_proto::atoll::ErrorCode;
 use atoll_tests::room::Rfc5;
 use atoll_tests::{Answer, Edge, ask, within};
@@ -102,6 +103,47 @@ async fn a_room_of_this_edge_is_given_with_a_token_to_those_it_is_open_to() {
     let path = "/signed-login/world-a";
     let elsewhere = signed("/signed-login/world-b", now(), METADATA);
     assert_eq!(refused(&edge, path, &elsewhere).await.0, 401, "it was signed for another room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_given_for_the_transport_that_is_asked_for() {
+    const KEYS: &str = "[livekit]\napi_key = 'APItest'\napi_secret = 'the secret of this test'\n";
+    const RULES: &str = "[rooms]\nrules = ['world-* open']\n";
+    let path = "/signed-login/world-a";
+    let livekit_room = |string: &str| {
+        let (url, token) = string.strip_prefix("livekit:").unwrap().split_once("?access_token=").unwrap();
+        let keys = LivekitKeys::new("APItest", "the secret of this test", None);
+        let token = keys.verify(token, "world-a", now() / 1000).unwrap();
+        assert!(token.address().is_ok() && token.session.is_none());
+        url.to_owned()
+    };
+    let given = async |edge: &Edge, query: &str| {
+        let answer = post(edge, &format!("{path}{query}"), &signed(path, now(), METADATA)).await;
+        assert_eq!(answer.status, 200, "{query}");
+        answer.json()["fixedAdapter"].as_str().unwrap().to_owned()
+    };
+
+    let edge = Edge::start_configured(&format!("{RULES}{KEYS}")).await;
+    let origin = edge.http().replace("http:", "ws:");
+    assert_eq!(livekit_room(&given(&edge, "?transport=livekit").await), origin);
+    for query in ["", "?x=y", "?transport=ws"] {
+        assert!(given(&edge, query).await.starts_with("ws-room:"), "{query}");
+    }
+    let (status, message) =
+        refused(&edge, "/signed-login/nowhere?transport=livekit", &signed("/signed-login/nowhere", now(), METADATA))
+            .await;
+    assert!(status == 404 && message.contains("no room"), "{status} {message}");
+    let (status, message) = refused(&edge, &format!("{path}?transport=p2p"), &signed(path, now(), METADATA)).await;
+    assert_eq!((status, message.as_str()), (400, "a transport is ws or livekit"));
+
+    let outside = "url = 'wss://livekit.example.org/x/'\n[transport]\ndefault = 'livekit'\n";
+    let edge = Edge::start_configured(&format!("{RULES}{KEYS}{outside}")).await;
+    assert_eq!(livekit_room(&given(&edge, "").await), "wss://livekit.example.org/x");
+    assert!(given(&edge, "?transport=ws").await.starts_with("ws-room:"));
+
+    let edge = Edge::start_configured(&format!("{RULES}{KEYS}enabled = false\n")).await;
+    let (status, message) = refused(&edge, &format!("{path}?transport=livekit"), &signed(path, now(), METADATA)).await;
+    assert!(status == 404 && message.contains("LiveKit"), "{status} {message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

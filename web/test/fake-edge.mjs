@@ -7,8 +7,15 @@ import { Writer } from "../lib/protobuf.js";
 /**
  * Makes constructors to hand to `connect`, and the edge behind them, whose functions speak to the newest connection.
  * `shape`: which datagram API the "browser" has. `isReachable(way)`: whether a connection of it ever gets ready.
+ * `stopsLarge`: whether a large WebTransport stream is stopped as soon as its message is there, before it is ended.
  */
-export function fakeEdge({ shape = "writable", maxDatagramSize = 1211, onMessage = answerLogin, isReachable = () => true } = {}) {
+export function fakeEdge({
+  shape = "writable",
+  maxDatagramSize = 1211,
+  onMessage = answerLogin,
+  isReachable = () => true,
+  stopsLarge = false,
+} = {}) {
   const edge = {
     /** Every connection that was asked for, ready or not. */
     connections: [],
@@ -101,11 +108,13 @@ export function fakeEdge({ shape = "writable", maxDatagramSize = 1211, onMessage
     async createUnidirectionalStream() {
       const large = new LargeDecoder(1_048_576);
       let type;
-      return this.#writable((bytes) => {
+      return this.#writable((bytes, controller) => {
         const rest = type === undefined ? bytes.subarray(1) : bytes;
         type ??= bytes[0];
-        if (type === 1) this.upstream.ordered(rest);
-        else edge.large.push(...large.push(rest));
+        if (type === 1) return this.upstream.ordered(rest);
+        const whole = [...large.push(rest)];
+        edge.large.push(...whole);
+        if (stopsLarge && whole.length > 0) controller.error(new Error("Received STOP_SENDING."));
       });
     }
 
@@ -138,7 +147,7 @@ export function fakeEdge({ shape = "writable", maxDatagramSize = 1211, onMessage
     #writable(write) {
       return new WritableStream({
         start: (controller) => void this.#streams.push(controller),
-        write: (bytes) => write(bytes.slice()),
+        write: (bytes, controller) => write(bytes.slice(), controller),
       });
     }
   }

@@ -122,6 +122,18 @@ for (const way of WAYS) {
   });
 }
 
+test("an edge that stops a large stream once it has the message costs no connection", { timeout: 5_000 }, async (t) => {
+  const { edge, client } = await seated(t, { stopsLarge: true });
+  // More than may be under way at once: those that were stopped make room for the others.
+  for (let fill = 1; fill <= 6; fill++) client.sendLarge(new Uint8Array(70_000).fill(fill));
+  await until(() => edge.large.length === 6);
+  assert.deepEqual(edge.large.map(({ header, payload }) => [header.number, payload.at(-1)]), [1, 2, 3, 4, 5, 6].map((n) => [n, n]));
+  assert.equal(edge.connections.length, 1);
+  edge.send(fake.received({ ordered: 0, large: 6 }));
+  await until(() => client.unacknowledged.large === 0);
+  assert.equal(client.stats.connections, 1);
+});
+
 test("who came and went during a loss is one change of members", { timeout: 5_000 }, async (t) => {
   const { edge, client } = await seated(t);
   edge.lose();

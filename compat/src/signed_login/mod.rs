@@ -1,6 +1,7 @@
 //! `signed-login`: where explorers ask, with a signed request (ADR-44), for the connection string of a realm that has one room
 //! for everybody. `POST /signed-login`, `POST /comms/signed-login`. And for that of a room of this edge that is no island: the same
-//! paths and `/<room>`; the string has a token for the signer then, and lets in kernels as well as native clients.
+//! paths and `/<room>`; the string has a token for the signer then. It is of the default transport, or of that which the query
+//! names (`?transport=ws`, `?transport=livekit`); native clients, too, can use a token for WebSocket rooms.
 //!
 //! The answer is `{"fixedAdapter": "<connection string>"}`, or `{"message": "<why not>"}` with a status that says whose fault it
 //! is: 400 for a request that cannot be read, 401 for one that proves nothing, 403 for one that is signed for something else,
@@ -13,8 +14,8 @@ use crate::counters::{DoorName, Refusal};
 use crate::doorway::{ClientAddress, Doorway};
 use crate::fixed_adapter::FixedAdapter;
 use atoll_core::Address;
-use atoll_core::auth::AuthError;
-use atoll_core::region::{LoginError, OFFLINE};
+use atoll_core::auth::{AuthError, LivekitKeys};
+use atoll_core::region::{DefaultTransport, GrantError, LoginError, OFFLINE};
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -32,8 +33,27 @@ struct Door {
     doorway: Doorway,
     /// What is handed out.
     adapter: Arc<str>,
-    /// Where the rooms of this edge are, for who asks with these headers.
-    rooms: RoomsOrigin,
+    rooms: RoomsAt,
+}
+
+/// Where the rooms of this edge are.
+#[derive(Clone)]
+pub struct RoomsAt {
+    /// Where its WebSocket doors are.
+    pub origin: RoomsOrigin,
+    /// The transport of who names none.
+    pub default: DefaultTransport,
+    /// LiveKit, if kernels are sent there.
+    pub livekit: Option<LivekitAt>,
+}
+
+/// A LiveKit, and who signs tokens for it.
+#[derive(Debug, Clone)]
+pub struct LivekitAt {
+    /// Where it is: `wss://` or `ws://`, and no slash at the end; where the WebSocket doors are when `None`.
+    pub url: Option<String>,
+    /// Signs tokens.
+    pub keys: LivekitKeys,
 }
 
 /// Scheme, host and port of this edge's WebSocket doors, as who asks with these headers reaches them.
@@ -42,7 +62,7 @@ pub type RoomsOrigin = Arc<dyn Fn(&HeaderMap) -> String + Send + Sync>;
 /// The door's routes, which hand out `adapter`. Each request must carry a [`ClientAddress`] among its extensions.
 ///
 /// Who follows a `signed-login:` to here must not be sent on to another one: then, and without an adapter, it is `offline:offline`.
-pub fn routes(doorway: Doorway, adapter: Option<&FixedAdapter>, rooms: RoomsOrigin) -> Router {
+pub fn routes(doorway: Doorway, adapter: Option<&FixedAdapter>, rooms: RoomsAt) -> Router {
     let adapter = adapter.filter(|adapter| !adapter.is_signed_login()).map_or(OFFLINE, FixedAdapter::as_str);
     let door = Door { doorway, adapter: adapter.into(), rooms };
     let routes = |routes: Router<Door>, path: &'static str| {
@@ -74,17 +94,57 @@ async fn admit(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    let transport = match door.rooms.transport(&uri) {
+        Ok(transport) => transport,
+        Err((status, why)) => return refused(status, why),
+    };
     let address = match identify(&door.doorway, from, &uri, &headers).await {
         Ok(address) => address,
         Err((status, why)) => return refused(status, &why),
     };
-    let url = format!("{}/rooms/{room}", (door.rooms)(&headers));
-    match door.doorway.region.mint(&room, address, &url) {
-        Ok(token) => {
+    match door.connection_string(transport, &room, address, &headers) {
+        Ok(string) => {
             tracing::debug!(%address, room, "a token for a room was handed out");
-            Json(json!({ "fixedAdapter": format!("ws-room:{url}?access_token={token}") })).into_response()
+            Json(json!({ "fixedAdapter": string })).into_response()
         }
         Err(error) => refused(StatusCode::NOT_FOUND, &error.to_string()),
+    }
+}
+
+impl RoomsAt {
+    /// The transport that is asked for, or what to answer. A query is not signed, so it says nothing that matters to others.
+    fn transport(&self, uri: &Uri) -> Result<DefaultTransport, (StatusCode, &'static str)> {
+        let parameters = uri.query().unwrap_or_default().split('&');
+        let transport = match parameters.filter_map(|parameter| parameter.strip_prefix("transport=")).next() {
+            Some(name) => name.parse().map_err(|_| (StatusCode::BAD_REQUEST, "a transport is ws or livekit"))?,
+            None => self.default,
+        };
+        match (transport, &self.livekit) {
+            (DefaultTransport::Livekit, None) => Err((StatusCode::NOT_FOUND, "nobody is sent to LiveKit here")),
+            (transport, _) => Ok(transport),
+        }
+    }
+}
+
+impl Door {
+    fn connection_string(
+        &self,
+        transport: DefaultTransport,
+        room: &str,
+        address: Address,
+        headers: &HeaderMap,
+    ) -> Result<String, GrantError> {
+        let (origin, region) = ((self.rooms.origin)(headers), &self.doorway.region);
+        match (transport, &self.rooms.livekit) {
+            (DefaultTransport::Livekit, Some(livekit)) => {
+                let token = region.mint_livekit(room, address, &livekit.keys)?;
+                Ok(format!("livekit:{}?access_token={token}", livekit.url.as_ref().unwrap_or(&origin)))
+            }
+            _ => {
+                let url = format!("{origin}/rooms/{room}");
+                Ok(format!("ws-room:{url}?access_token={}", region.mint(room, address, &url)?))
+            }
+        }
     }
 }
 

@@ -5,12 +5,11 @@ use crate::counters::RoomCounters;
 use crate::ended::Ended;
 use atoll_core::region::{Seat, SendFailed};
 use atoll_core::room::{Delivery, Older, Payload};
-use atoll_proto::datagram::MAX_PAYLOAD;
+use atoll_proto::decode;
 use atoll_proto::rfc5::ws_packet::Message;
 use atoll_proto::rfc5::{WsPacket, WsPeerUpdate};
 use atoll_proto::ws_2022::ws_message::Data;
 use atoll_proto::ws_2022::{WsIdentity, WsMessage, WsSystem};
-use atoll_proto::{PacketKind, decode, peek};
 
 /// A packet, and what is asked for it.
 #[derive(Debug, Clone)]
@@ -26,7 +25,7 @@ pub fn read(generation: Generation, message: &[u8]) -> Option<Said> {
     match generation {
         Generation::Rfc5 => match decode::<WsPacket>(message).ok()?.message? {
             Message::PeerUpdateMessage(WsPeerUpdate { body, unreliable, .. }) => {
-                let delivery = if unreliable { unreliably(peek(&body).kind, body.len()) } else { Delivery::Ordered };
+                let delivery = if unreliable { Delivery::unreliable(&body) } else { Delivery::Ordered };
                 Some(Said { delivery, payload: bytes::Bytes::from(body).into() })
             }
             _ => None,
@@ -37,9 +36,10 @@ pub fn read(generation: Generation, message: &[u8]) -> Option<Said> {
                 Data::IdentityMessage(WsIdentity { body, .. }) => (body, true),
                 Data::WelcomeMessage(_) => return None,
             };
-            let kind = peek(&data).kind;
-            let is_unreliable = !with_identity && (kind.is_update() || kind == PacketKind::Voice);
-            let delivery = if is_unreliable { unreliably(kind, data.len()) } else { Delivery::Ordered };
+            let delivery = match Delivery::unreliable(&data) {
+                unreliable @ (Delivery::Update | Delivery::Voice) if !with_identity => unreliable,
+                _ => Delivery::Ordered,
+            };
             Some(Said { delivery, payload: Older { data: data.into(), with_identity }.into() })
         }
     }
@@ -49,16 +49,6 @@ pub fn read(generation: Generation, message: &[u8]) -> Option<Said> {
 pub(super) fn is_identification(generation: Generation, message: &[u8]) -> bool {
     let said = || decode::<WsPacket>(message).ok()?.message;
     generation == Generation::Rfc5 && matches!(said(), Some(Message::PeerIdentification(_)))
-}
-
-/// What does not fit a datagram goes with the reliable ones, as all did in the originals.
-fn unreliably(kind: PacketKind, length: usize) -> Delivery {
-    match kind {
-        _ if length > MAX_PAYLOAD => Delivery::Ordered,
-        PacketKind::Voice => Delivery::Voice,
-        kind if kind.is_update() => Delivery::Update,
-        _ => Delivery::Event,
-    }
 }
 
 /// Passes on what a client says. Waits while the room has no place for what may not be lost.
@@ -85,6 +75,7 @@ pub(super) async fn say(seat: &Seat, Said { delivery, payload }: Said, counters:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use atoll_proto::datagram::MAX_PAYLOAD;
     use atoll_proto::{data, rfc4};
     use bytes::Bytes;
     use prost::Message as _;

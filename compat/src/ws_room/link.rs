@@ -1,5 +1,6 @@
 //! How a room reaches a client of this door.
 
+use super::frames::{First, Rfc5};
 use super::outgoing::{Batched, Outgoing};
 use super::{Generation, MAX_RFC5_FRAME};
 use crate::counters::RoomCounters;
@@ -12,7 +13,6 @@ use atoll_proto::rfc5::{WsKicked, WsPacket, WsPeerJoin, WsPeerLeave, WsWelcome};
 use atoll_proto::room_frames::{Frames, put_identity_message, put_message, wire_alias};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a client is told that has to go for another session of its address.
 pub(super) const KICKED: &str = "This address has connected from somewhere else.";
@@ -68,8 +68,8 @@ impl RoomLink {
         match self.generation {
             Generation::Rfc5 => self.outgoing.push_batch(Box::new(Later(batch)), self.own),
             Generation::First => {
-                self.counters.untranslated.add(batch.first(unix_ms).untranslated);
-                self.outgoing.push_batch(Box::new(First(batch)), self.own);
+                self.counters.untranslated.add(batch.encoded::<First>().untranslated);
+                self.outgoing.push_batch(Box::new(Earlier(batch)), self.own);
             }
         }
     }
@@ -80,10 +80,10 @@ impl RoomLink {
             return Pressure::TooLarge;
         }
         let frame = match self.generation {
-            Generation::Rfc5 => ordered.rfc5(),
-            Generation::First => ordered.first(unix_ms),
+            Generation::Rfc5 => ordered.encoded::<Rfc5>(),
+            Generation::First => ordered.encoded::<First>(),
         };
-        match frame.cloned() {
+        match frame.clone() {
             Some(frame) => flowing(self.outgoing.push(frame)),
             None => {
                 // Those of the older generation are counted where they come from.
@@ -165,18 +165,14 @@ struct Later(Arc<Batch>);
 
 impl Batched for Later {
     fn frames(&self) -> &Frames {
-        self.0.rfc5()
+        self.0.encoded::<Rfc5>()
     }
 }
 
-struct First(Arc<Batch>);
+struct Earlier(Arc<Batch>);
 
-impl Batched for First {
+impl Batched for Earlier {
     fn frames(&self) -> &Frames {
-        &self.0.first(unix_ms).frames
+        &self.0.encoded::<First>().frames
     }
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

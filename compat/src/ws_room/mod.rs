@@ -19,12 +19,14 @@
 //! say, are not sent to clients of RFC-5: some are not made for more.
 
 mod conversation;
+mod frames;
 mod incoming;
 mod link;
 mod login;
 mod occupancy;
-mod outgoing;
+pub(crate) mod outgoing;
 
+pub use frames::{First, FirstFrames, Rfc5, first_frame, first_frames};
 pub use incoming::{Said, read};
 
 use crate::counters::{DoorName, Refusal};

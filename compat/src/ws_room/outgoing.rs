@@ -2,14 +2,13 @@
 
 use crate::counters::RoomCounters;
 use crate::ended::Ended;
+use crate::late::Late;
 use crate::socket::Frames as Source;
 use atoll_core::limit::{Budget, Share};
-use atoll_proto::PacketKind;
 use atoll_proto::datagram::Alias;
 use atoll_proto::room_frames::Frames;
 use bytes::{Bytes, BytesMut};
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound::{Excluded, Unbounded};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
@@ -30,21 +29,13 @@ const OVERHEAD: usize = 64;
 /// Batches that wait as they are; with one more, newer updates replace older ones.
 const BATCHES: usize = 4;
 
-/// Events, voice among them, that wait for a client that is behind, and their bytes. The oldest go.
-const EVENTS: usize = 256;
-const EVENT_BYTES: usize = 128 * 1024;
-
-/// Bytes of updates that wait for such a client: the latest positions of a thousand members. Of whom there is no place for, it
-/// hears when it has caught up.
-const UPDATE_BYTES: usize = 128 * 1024;
-
 /// What may wait for all clients together.
-pub(super) fn budget() -> Arc<Budget> {
+pub(crate) fn budget() -> Arc<Budget> {
     Arc::new(Budget::new(ALL_WAITING, ALWAYS))
 }
 
 /// Between a room and one socket. The room puts in and never waits.
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     counters: Arc<RoomCounters>,
     state: Mutex<State>,
     ended: Notify,
@@ -71,29 +62,15 @@ struct Fresh {
 }
 
 /// Frames of a batch, which the batch itself holds.
-pub(super) trait Batched: Send + Sync {
+pub(crate) trait Batched: Send + Sync {
     /// Them, as this client reads them.
     fn frames(&self) -> &Frames;
 }
 
 type Shared = Box<dyn Batched>;
 
-/// News for a client that is behind.
-#[derive(Default)]
-struct Late {
-    /// The newest update of each sender and kind.
-    updates: BTreeMap<(Alias, PacketKind), Bytes>,
-    update_bytes: usize,
-    /// Whose turn it was: everybody's comes, however often those before it say something new.
-    last: Option<(Alias, PacketKind)>,
-    /// What went out last was an update: an event is next, if there is any.
-    was_update: bool,
-    events: VecDeque<(Alias, Bytes)>,
-    event_bytes: usize,
-}
-
 impl Outgoing {
-    pub(super) fn new(budget: Arc<Budget>, counters: Arc<RoomCounters>) -> Self {
+    pub(crate) fn new(budget: Arc<Budget>, counters: Arc<RoomCounters>) -> Self {
         let state = State {
             share: Share::new(budget),
             must: VecDeque::new(),
@@ -108,7 +85,7 @@ impl Outgoing {
     }
 
     /// Frames that may not be lost. False when the client is too slow for them: nothing more will be sent.
-    pub(super) fn push(&self, frames: Bytes) -> bool {
+    pub(crate) fn push(&self, frames: Bytes) -> bool {
         let mut state = self.lock();
         if state.end.is_some() {
             return false;
@@ -126,7 +103,7 @@ impl Outgoing {
     }
 
     /// The news of one tick. Those of a client that is behind are put together.
-    pub(super) fn push_batch(&self, frames: Shared, own: Option<Alias>) {
+    pub(crate) fn push_batch(&self, frames: Shared, own: Option<Alias>) {
         let mut state = self.lock();
         if state.end.is_some() {
             return;
@@ -139,7 +116,7 @@ impl Outgoing {
     }
 
     /// These have left: nothing of theirs may follow the word of it.
-    pub(super) fn forget(&self, left: &[Alias]) {
+    pub(crate) fn forget(&self, left: &[Alias]) {
         let mut state = self.lock();
         if state.batches.iter().any(|batch| left.iter().any(|alias| batch.frames.frames().has(*alias))) {
             state.put_together(&self.counters);
@@ -148,7 +125,7 @@ impl Outgoing {
     }
 
     /// Sends what may not be lost, and then no more.
-    pub(super) fn end(&self, ended: Ended) {
+    pub(crate) fn end(&self, ended: Ended) {
         let mut state = self.lock();
         state.batches.clear();
         state.late = Late::default();
@@ -158,7 +135,7 @@ impl Outgoing {
     }
 
     /// Waits until somebody has said that it ends; told once.
-    pub(super) async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         self.ended.notified().await;
     }
 
@@ -248,72 +225,6 @@ impl State {
         self.share.set(0);
         self.batches.clear();
         self.late = Late::default();
-    }
-}
-
-impl Late {
-    fn add(&mut self, from: Alias, update: Option<PacketKind>, frame: Bytes, counters: &RoomCounters) {
-        // A copy: a slice would keep the batch that it is of.
-        let frame = Bytes::copy_from_slice(&frame);
-        if let Some(kind) = update {
-            return self.add_update((from, kind), frame, counters);
-        }
-        self.event_bytes += frame.len();
-        self.events.push_back((from, frame));
-        while (self.events.len() > EVENTS || self.event_bytes > EVENT_BYTES)
-            && let Some((_, oldest)) = self.events.pop_front()
-        {
-            self.event_bytes -= oldest.len();
-            counters.dropped.add(1);
-        }
-    }
-
-    fn add_update(&mut self, key: (Alias, PacketKind), frame: Bytes, counters: &RoomCounters) {
-        let replaced = self.updates.remove(&key);
-        self.update_bytes -= replaced.as_ref().map_or(0, Bytes::len);
-        if replaced.is_some() {
-            counters.replaced.add(1);
-        }
-        if self.update_bytes + frame.len() > UPDATE_BYTES {
-            return counters.dropped.add(1);
-        }
-        self.update_bytes += frame.len();
-        self.updates.insert(key, frame);
-    }
-
-    /// An update and an event by turns.
-    fn pop(&mut self) -> Option<Bytes> {
-        self.was_update = !self.was_update;
-        match self.was_update {
-            true => self.pop_update().or_else(|| self.pop_event()),
-            false => self.pop_event().or_else(|| self.pop_update()),
-        }
-    }
-
-    fn pop_update(&mut self) -> Option<Bytes> {
-        let next = self.last.and_then(|last| self.updates.range((Excluded(last), Unbounded)).next());
-        let key = *next.or_else(|| self.updates.first_key_value())?.0;
-        self.last = Some(key);
-        let frame = self.updates.remove(&key)?;
-        self.update_bytes -= frame.len();
-        Some(frame)
-    }
-
-    fn pop_event(&mut self) -> Option<Bytes> {
-        let (_, frame) = self.events.pop_front()?;
-        self.event_bytes -= frame.len();
-        Some(frame)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.updates.is_empty() && self.events.is_empty()
-    }
-
-    fn forget(&mut self, left: &[Alias]) {
-        self.updates.retain(|(from, _), _| !left.contains(from));
-        self.update_bytes = self.updates.values().map(Bytes::len).sum();
-        self.events.retain(|(from, _)| !left.contains(from));
-        self.event_bytes = self.events.iter().map(|(_, frame)| frame.len()).sum();
     }
 }
 

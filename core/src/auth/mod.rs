@@ -15,7 +15,7 @@
 //! The text is a [`Challenge`], or that of a [`SignedFetch`], which needs no question before it. As nothing in it comes
 //! from the server, a [`ReplayCache`] sees to it that it works once.
 //!
-//! Rooms of their own are entered with a token, too: [`RoomKeys`] makes and checks them.
+//! Rooms of their own are entered with a token, too: [`RoomKeys`] makes and checks them, and [`LivekitKeys`] those of LiveKit.
 //!
 //! Recovering a signer takes some 65 microseconds of CPU, so a chain of the greatest length takes milliseconds: call
 //! [`AuthChain::verify`] off the threads that move packets. Time is an argument and so is the randomness of a
@@ -27,6 +27,8 @@ mod contract;
 mod ephemeral;
 mod javascript_date;
 mod json;
+mod jwt;
+mod livekit_token;
 mod replay;
 mod room_token;
 mod signature;
@@ -36,6 +38,9 @@ mod verify;
 pub use chain::{AuthChain, ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_LINKS};
 pub use challenge::{Challenge, ServerName, ServerNameError};
 pub use contract::{ContractAnswer, ContractSignature, ContractWallets, NoEthereumNode};
+pub use livekit_token::{
+    LIVEKIT_TOKEN_SECONDS, LivekitGrants, LivekitKeys, LivekitSource, LivekitToken, LivekitTokenError,
+};
 pub use replay::{MAX_REMEMBERED_FETCHES, ReplayCache, ReplayError};
 pub use room_token::{ROOM_TOKEN_SECONDS, RoomKeys, RoomToken, RoomTokenError};
 pub use signed_fetch::{MAX_METADATA_BYTES, SIGNED_FETCH_WINDOW_MS, SignedFetch, SignedFetchError};

@@ -1,10 +1,14 @@
 //! How a client is told where its island's packets flow.
 
+mod livekit_rooms;
+mod ws_rooms;
+
 pub use crate::archipelago::service::OFFLINE;
+pub use livekit_rooms::LivekitRooms;
+pub use ws_rooms::WsRooms;
 
 use super::{Capabilities, Transport};
 use crate::Host;
-use crate::auth::RoomKeys;
 use crate::room::SessionId;
 use atoll_proto::Address;
 use std::fmt::{self, Debug};
@@ -44,27 +48,50 @@ pub enum DefaultTransport {
     /// WebSocket rooms.
     #[default]
     Ws,
+    /// LiveKit.
+    Livekit,
 }
 
 /// A text that names no transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a transport is ws")]
+#[error("a transport is ws or livekit")]
 pub struct DefaultTransportError;
 
 impl FromStr for DefaultTransport {
     type Err = DefaultTransportError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == Self::Ws.to_string() { Ok(Self::Ws) } else { Err(DefaultTransportError) }
+        [Self::Ws, Self::Livekit].into_iter().find(|transport| transport.name() == text).ok_or(DefaultTransportError)
+    }
+}
+
+impl DefaultTransport {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ws => "ws",
+            Self::Livekit => "livekit",
+        }
     }
 }
 
 impl fmt::Display for DefaultTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ws => "ws",
-        })
+        f.write_str(self.name())
     }
+}
+
+/// Writes the connection strings of one transport. `now` is in seconds since 1970.
+pub trait TransportStrings: Debug + Send + Sync + 'static {
+    /// Which one it is.
+    fn transport(&self) -> DefaultTransport;
+
+    /// For this session of `address`; `None` when its client does not have the transport.
+    fn write(&self, room: &str, address: Address, session: SessionId, client: Capabilities, now: u64)
+    -> Option<String>;
+
+    /// For `address`, whose session another program holds; `None` when such clients are not sent here. What they can use is
+    /// not known: they are taken for kernels since October 2022.
+    fn write_for_foreign(&self, room: &str, address: Address, now: u64) -> Option<String>;
 }
 
 /// Strings for everybody: `quic:<island>` for native clients; for others the default transport if they can use it, else the
@@ -72,31 +99,21 @@ impl fmt::Display for DefaultTransport {
 pub struct ByCapabilities {
     /// Tried first.
     pub default: DefaultTransport,
-    /// Where clients reach WebSocket rooms: `wss://` or `ws://`, a host, and perhaps a port and a path, without a slash
-    /// at the end.
-    pub ws_url: String,
-    /// The same for clients of other programs' sessions, which may be sent to other rooms; to none when `None`.
-    pub foreign_ws_url: Option<String>,
-    /// Signs tokens for WebSocket rooms.
-    pub keys: RoomKeys,
+    /// The transports that are served, in the order in which they are tried then.
+    pub transports: Vec<Box<dyn TransportStrings>>,
     /// Whose time stands in tokens.
     pub host: Arc<dyn Host>,
 }
 
 impl ByCapabilities {
-    /// `ws-room:<url>?access_token=<token>`, with a token for this session.
-    fn ws_room(&self, room: &str, address: Address, session: SessionId, client: Capabilities) -> Option<String> {
-        let path = match (client.includes(Transport::WsRoom), client.includes(Transport::FirstWsRoom)) {
-            (true, _) => "rooms",
-            (false, true) => "ws-rooms",
-            (false, false) => return None,
+    fn first(&self, write: impl Fn(&dyn TransportStrings, u64) -> Option<String>) -> String {
+        let now = self.host.unix_millis() / 1000;
+        let of = |by_default: bool| {
+            let is_one = move |transport: &&dyn TransportStrings| (transport.transport() == self.default) == by_default;
+            self.transports.iter().map(AsRef::as_ref).filter(is_one)
         };
-        self.with_token(format!("{}/{path}/{room}", self.ws_url), address, Some(session))
-    }
-
-    fn with_token(&self, url: String, address: Address, session: Option<SessionId>) -> Option<String> {
-        let token = self.keys.mint(&url, address, session, self.host.unix_millis() / 1000).ok()?;
-        Some(format!("ws-room:{url}?access_token={token}"))
+        let mut strings = of(true).chain(of(false)).filter_map(|transport| write(transport, now));
+        strings.next().unwrap_or_else(|| OFFLINE.to_owned())
     }
 }
 
@@ -105,23 +122,17 @@ impl ConnectionStrings for ByCapabilities {
         if client.includes(Transport::Quic) {
             return format!("quic:{island}");
         }
-        let by_default = match self.default {
-            DefaultTransport::Ws => self.ws_room(island, address, session, client),
-        };
-        by_default.unwrap_or_else(|| OFFLINE.to_owned())
+        self.first(|transport, now| transport.write(island, address, session, client, now))
     }
 
-    /// What such a client can use is not known: it gets what kernels have understood since October 2022.
     fn write_for_foreign(&self, island: &str, address: Address) -> String {
-        let url = self.foreign_ws_url.as_ref().map(|origin| format!("{origin}/rooms/{island}"));
-        url.and_then(|url| self.with_token(url, address, None)).unwrap_or_else(|| OFFLINE.to_owned())
+        self.first(|transport, now| transport.write_for_foreign(island, address, now))
     }
 }
 
 impl Debug for ByCapabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("ByCapabilities");
-        shown.field("default", &self.default).field("ws_url", &self.ws_url);
-        shown.field("foreign_ws_url", &self.foreign_ws_url).finish_non_exhaustive()
+        shown.field("default", &self.default).field("transports", &self.transports).finish_non_exhaustive()
     }
 }

@@ -15,6 +15,7 @@ pub struct Grant {
     pub(super) session: Option<SessionId>,
     /// Where the room is that of the session's island: since which of its moves. The grant ends with the next.
     pub(super) generation: Option<u64>,
+    pub(super) hidden: bool,
 }
 
 /// What somebody has who wants a seat in a room of some name.
@@ -26,8 +27,21 @@ pub enum Right<'a> {
     SessionWithToken(&'a Session, &'a str),
     /// A token for the room.
     Token(&'a str),
+    /// A token of another kind, that a door has checked.
+    Verified(VerifiedToken),
     /// A proof of an address.
     Proof(Proof),
+}
+
+/// What a token says that holds, and that is for the room in question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedToken {
+    /// Whom it is for.
+    pub address: Address,
+    /// The session it was made for, if for one.
+    pub session: Option<SessionId>,
+    /// Whether it is to be in no list of members.
+    pub hidden: bool,
 }
 
 /// Why there is no grant.
@@ -76,6 +90,11 @@ impl Grant {
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
+
+    /// Whether nobody is told of the seat but its own link. What is sent from it reaches the others.
+    pub fn is_hidden(&self) -> bool {
+        self.hidden
+    }
 }
 
 impl Region {
@@ -87,6 +106,8 @@ impl Region {
     /// The seat is the session's where one stands in the island of this name: another connection of it takes the seat over,
     /// and the end of the session is the seat's. Elsewhere each proof, and each token that names no session, is somebody
     /// anew: who comes later kicks who came before.
+    ///
+    /// [`Right::Verified`] is good for what [`Right::Token`] is.
     ///
     /// # Errors
     /// [`GrantError`]. A proof that held is used up.
@@ -112,14 +133,9 @@ impl Region {
             }
             Right::Token(token) => {
                 let RoomToken { address, session } = self.room_token(room, token)?;
-                match (self.by_island(room, address, session), session) {
-                    // It has its own seat there, which nobody should find to be gone.
-                    (Some(_), None) if self.inner.registry.is_native(address) => Err(GrantError::NoSuchRoom),
-                    (Some(grant), _) => Ok(grant),
-                    (None, Some(_)) => Err(GrantError::Stale),
-                    (None, None) => Ok(self.by_name(room, address, None)),
-                }
+                self.by_token(room, VerifiedToken { address, session, hidden: false })
             }
+            Right::Verified(token) => self.by_token(room, token),
             Right::Proof(proof) => {
                 let address = self.inner.verifier.verify(proof).await?;
                 match self.by_island(room, address, None) {
@@ -145,6 +161,20 @@ impl Region {
         Ok(keys.mint(url, address, None, self.inner.host.unix_millis() / 1000)?)
     }
 
+    /// What a token that holds is good for. One of a session is for the island where that stands, and for no other room: not for
+    /// the one it has left, even if a rule has its name.
+    fn by_token(&self, room: &str, token: VerifiedToken) -> Result<Grant, GrantError> {
+        let VerifiedToken { address, session, hidden } = token;
+        let grant = match (self.by_island(room, address, session), session) {
+            // It has its own seat there, which nobody should find to be gone.
+            (Some(_), None) if self.inner.registry.is_native(address) => return Err(GrantError::NoSuchRoom),
+            (Some(grant), _) => grant,
+            (None, Some(_)) => return Err(GrantError::Stale),
+            (None, None) => self.by_name(room, address, None),
+        };
+        Ok(Grant { hidden, ..grant })
+    }
+
     fn room_token(&self, room: &str, token: &str) -> Result<RoomToken, GrantError> {
         let keys = self.settings().room_keys.as_ref().ok_or(GrantError::NoSuchRoom)?;
         Ok(keys.verify(token, room, self.inner.host.unix_millis() / 1000)?)
@@ -154,8 +184,8 @@ impl Region {
     fn by_island(&self, room: &str, address: Address, id: Option<SessionId>) -> Option<Grant> {
         let id = id.or_else(|| self.inner.registry.current(address))?;
         let (island, generation) = self.inner.registry.island(address, id)?;
-        let grant =
-            Grant { room: island, sender: Sender::Peer(address), session: Some(id), generation: Some(generation) };
+        let (sender, session, generation) = (Sender::Peer(address), Some(id), Some(generation));
+        let grant = Grant { room: island, sender, session, generation, hidden: false };
         Some(grant).filter(|grant| grant.room.as_str() == room)
     }
 
@@ -170,6 +200,6 @@ impl Region {
     fn by_name(&self, name: &str, address: Address, session: Option<SessionId>) -> Grant {
         let is_named = self.settings().rooms.access(name).is_some();
         let room = if is_named { RoomId::named(name) } else { RoomId::new(name) };
-        Grant { room, sender: Sender::Peer(address), session, generation: None }
+        Grant { room, sender: Sender::Peer(address), session, generation: None, hidden: false }
     }
 }

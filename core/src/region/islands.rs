@@ -1,5 +1,6 @@
 //! What the bus tells the sessions of this region: island changes, and that an address logged in at another edge.
 
+use super::attendance::is_token_bound;
 use super::session::SessionEvent;
 use super::{Capabilities, Inner, Region};
 use crate::archipelago::service::{ASK, ATOLL_HEADER};
@@ -73,12 +74,18 @@ impl Region {
         };
         let ours = message.header(ATOLL_HEADER).is_some();
         let room = RoomId::new(&island.island_id);
+        let mut expected = None;
         self.inner.registry.move_to(address, room, |session, client| {
             let told = !ours || self.inner.settings.connection_strings.tells_of_islands(client);
             told.then(|| {
-                SessionEvent::IslandChanged(self.with_connection_string(island, ours, (address, session), client))
+                let island = self.with_connection_string(island, ours, (address, session), client);
+                expected = (ours && is_token_bound(&island.conn_str)).then_some(session);
+                SessionEvent::IslandChanged(island)
             })
         });
+        if let Some(session) = expected {
+            self.inner.registry.expect(address, session, self.inner.host.monotonic());
+        }
     }
 
     /// The edge that holds a session writes its connection string; a foreign archipelago's is passed on as it came.

@@ -36,6 +36,11 @@ impl Life {
         Self { moves: moves.subscribe(), taken_at, kicked }
     }
 
+    /// How often the session had moved when the seat was taken, if it is in the session's island.
+    pub(super) fn taken_at(&self) -> Option<u64> {
+        self.taken_at
+    }
+
     /// Waits until the seat is over.
     pub(super) async fn over(mut self) -> Over {
         loop {

@@ -1,7 +1,7 @@
 //! The way from outside to one link of a room: a queue of packets, and one of commands.
 
 use super::grant::{Grant, JoinFailed};
-use crate::room::{Delivery, Link, LinkId, MAX_ORDERED_PAYLOAD, Packet, Payload, RoomId, Sender};
+use crate::room::{Delivery, Link, LinkId, MAX_ORDERED_PAYLOAD, Outgoing, Packet, RoomId, Sender};
 use atoll_proto::datagram::{Alias, Tag};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -208,14 +208,14 @@ impl Line {
     }
 
     /// Sends an ordered packet as soon as it has its place. Given up before that, nothing was sent.
-    pub(super) async fn send_ordered(&self, from: Alias, payload: Payload) -> Result<(), SendFailed> {
-        if payload.len() > MAX_ORDERED_PAYLOAD {
-            return Err(SendFailed::TooLarge(payload.len()));
+    pub(super) async fn send_ordered(&self, from: Alias, said: Outgoing) -> Result<(), SendFailed> {
+        if said.payload.len() > MAX_ORDERED_PAYLOAD {
+            return Err(SendFailed::TooLarge(said.payload.len()));
         }
         let of_link = Arc::clone(&self.ordered).acquire_owned().await;
-        let of_all = Arc::clone(&self.ways.ordered).acquire_many_owned(bytes_counted(&payload)).await;
+        let of_all = Arc::clone(&self.ways.ordered).acquire_many_owned(bytes_counted(&said)).await;
         let (Ok(of_link), Ok(of_all)) = (of_link, of_all) else { return Err(SendFailed::Ending) };
-        let packet = Packet { from, delivery: Delivery::Ordered, sequence: None, payload };
+        let packet = Packet { from, delivery: Delivery::Ordered, sequence: None, said };
         self.put_ordered(packet, Place { _of_link: of_link, _of_all: of_all }).map_err(|Busy| SendFailed::Ending)
     }
 
@@ -226,7 +226,7 @@ impl Line {
 
     fn try_send_ordered(&self, packet: Packet) -> Result<(), Busy> {
         let of_link = Arc::clone(&self.ordered).try_acquire_owned().map_err(|_| Busy)?;
-        let of_all = Arc::clone(&self.ways.ordered).try_acquire_many_owned(bytes_counted(&packet.payload));
+        let of_all = Arc::clone(&self.ways.ordered).try_acquire_many_owned(bytes_counted(&packet.said));
         self.put_ordered(packet, Place { _of_link: of_link, _of_all: of_all.map_err(|_| Busy)? })
     }
 
@@ -247,6 +247,6 @@ impl Drop for Line {
 }
 
 /// What an ordered packet takes of [`ORDERED_BYTES`].
-fn bytes_counted(payload: &Payload) -> u32 {
-    u32::try_from(payload.len() + ORDERED_OVERHEAD).unwrap_or(u32::MAX)
+fn bytes_counted(said: &Outgoing) -> u32 {
+    u32::try_from(said.size() + ORDERED_OVERHEAD).unwrap_or(u32::MAX)
 }

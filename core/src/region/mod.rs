@@ -9,6 +9,7 @@
 //! [`Behind`](crate::room::Pressure::Behind) in its link and calls [`Session::repeat_heartbeat`]; when the client is back,
 //! it joins again with a new link.
 
+mod attendance;
 mod capabilities;
 mod connection_strings;
 mod grant;
@@ -27,9 +28,10 @@ mod topics;
 
 pub use capabilities::{Capabilities, Transport};
 pub use connection_strings::{
-    ByCapabilities, ConnectionStrings, DefaultTransport, DefaultTransportError, NativeOnly, OFFLINE,
+    ByCapabilities, ConnectionStrings, DefaultTransport, DefaultTransportError, LivekitRooms, NativeOnly, OFFLINE,
+    TransportStrings, WsRooms,
 };
-pub use grant::{Grant, GrantError, JoinFailed, Right};
+pub use grant::{Grant, GrantError, JoinFailed, Right, VerifiedToken};
 pub use life::Over;
 pub use line::{Busy, SendFailed};
 pub use login::{LoginError, Proof};
@@ -51,7 +53,9 @@ use crate::census::{self, Census};
 use crate::limit::{Budget, Pace};
 use crate::room::{Link, RoomId, Sender};
 use atoll_proto::Address;
+use attendance::Present;
 use bytes::Bytes;
+use life::Life;
 use login::{Shown, Verifier};
 use registry::Registry;
 use shard::Shard;
@@ -140,11 +144,12 @@ impl Region {
         let inner = Arc::new_cyclic(|weak| {
             let changes = islands::route(weak.clone(), islands::subscribe(&*bus));
             let router = failures.spawn("the router of island changes".to_owned(), changes);
+            let absent = failures.spawn("the search for the absent".to_owned(), attendance::run(weak.clone()));
             Inner {
                 verifier: Verifier::new(&settings, &host),
                 registry: Registry::new(settings.max_sessions, u32::from_le_bytes(start)),
                 topics: topics::budget(),
-                tasks: service.into_iter().chain([router, counting]).collect(),
+                tasks: service.into_iter().chain([router, absent, counting]).collect(),
                 census,
                 settings,
                 host,
@@ -210,7 +215,7 @@ impl Region {
     pub fn grant(&self, session: &Session) -> Option<Grant> {
         let (room, generation) = self.inner.registry.island(session.address(), session.id())?;
         let (sender, session) = (Sender::Peer(session.address()), Some(session.id()));
-        Some(Grant { room, sender, session, generation: Some(generation) })
+        Some(Grant { room, sender, session, generation: Some(generation), hidden: false })
     }
 
     /// Takes the seat that a grant is for. `link` hears a snapshot of the members first.
@@ -230,8 +235,11 @@ impl Region {
             }
             None => None,
         };
+        let session = grant.session;
         let seat = self.shard_of(&grant.room).join(grant, link).await?;
-        Ok(seat.living(life))
+        let moves = life.as_ref().and_then(Life::taken_at);
+        let present = session.zip(moves).and_then(|(id, moves)| Present::new(&self.inner, address, id, moves));
+        Ok(seat.living(life, present))
     }
 
     /// Opens a link that stands for many members, such as a mesh or another edge. It hears all of the room.

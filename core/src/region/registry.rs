@@ -1,15 +1,17 @@
 //! Who is logged in, and which island each session stands in.
 
+use super::attendance::Attendance;
 use super::life::Life;
 use super::session::SessionEvent;
 use super::{Capabilities, Transport};
 use crate::limit::{AmongEquals, Crowd, Spot};
 use crate::room::{RoomId, SessionId};
 use atoll_proto::Address;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// The sessions of a region, at most one for each address. Locked for look-ups only, never while packets flow.
@@ -23,6 +25,8 @@ pub(super) struct Registry {
 struct Sessions {
     last_id: u64,
     by_address: HashMap<Address, Entry>,
+    /// Who may be due to be told of its island again, and when. Whether it is, its attendance says.
+    absent: BTreeSet<(Duration, Address)>,
 }
 
 #[derive(Debug)]
@@ -33,6 +37,7 @@ struct Entry {
     kicked: Arc<AtomicBool>,
     spot: Arc<Spot>,
     island: Option<(RoomId, u64)>,
+    attendance: Attendance,
     /// Counts the moves from one island to another, for those who have its seats.
     moves: watch::Sender<u64>,
 }
@@ -42,7 +47,8 @@ impl Registry {
     pub(super) fn new(max_sessions: usize, start: u32) -> Self {
         let crowd = Arc::new(Crowd::new(max_sessions, None, AmongEquals::NewcomerLeaves));
         // JSON has 53 bits.
-        let sessions = Sessions { last_id: u64::from(start) << 20, by_address: HashMap::new() };
+        let sessions =
+            Sessions { last_id: u64::from(start) << 20, by_address: HashMap::new(), absent: BTreeSet::new() };
         Self { crowd, sessions: Mutex::new(sessions) }
     }
 
@@ -72,6 +78,7 @@ impl Registry {
             kicked,
             spot: Arc::clone(&spot),
             island: None,
+            attendance: Attendance::default(),
             moves: watch::Sender::new(0),
         };
         let replaced = sessions.by_address.insert(address, entry);
@@ -131,6 +138,7 @@ impl Registry {
         let former = entry.island.take();
         if former.as_ref().is_some_and(|(former, _)| *former != room) {
             entry.moves.send_modify(|moves| *moves += 1);
+            entry.attendance = Attendance::default();
         }
         let generation = former.map_or(0, |(_, generation)| generation + 1);
         entry.island = Some((room, generation));
@@ -140,6 +148,79 @@ impl Registry {
             let (closed, _) = mpsc::channel(1);
             entry.events = closed;
         }
+    }
+
+    /// Notes what became of a session's seat in the island where it stands since so many `moves`. False when it has moved on, or
+    /// ended.
+    pub(super) fn attend(
+        &self,
+        address: Address,
+        id: SessionId,
+        moves: u64,
+        note: impl FnOnce(&mut Attendance),
+    ) -> bool {
+        self.note(address, |entry| {
+            let is_there = entry.id == id && *entry.moves.borrow() == moves;
+            is_there.then(|| note(&mut entry.attendance)).is_some()
+        })
+    }
+
+    /// Notes that a session was told of its island by a string that can be written again.
+    pub(super) fn expect(&self, address: Address, id: SessionId, now: Duration) {
+        self.note(address, |entry| {
+            if entry.id == id {
+                entry.attendance.expect(now);
+            }
+            true
+        });
+    }
+
+    /// Whether somebody may be due to be told of its island again.
+    pub(super) fn has_overdue(&self, now: Duration) -> bool {
+        self.lock().absent.first().is_some_and(|(due, _)| *due <= now)
+    }
+
+    /// Tells those who are due, at most so many, what `event` makes of them. One that does not read is passed over.
+    /// Whether there may be more.
+    pub(super) fn remind_overdue(
+        &self,
+        now: Duration,
+        most: usize,
+        event: impl Fn(Address, SessionId, Capabilities, &RoomId) -> SessionEvent,
+    ) -> bool {
+        let mut sessions = self.lock();
+        let sessions = &mut *sessions;
+        for _ in 0..most {
+            let Some(&(due, address)) = sessions.absent.first().filter(|(due, _)| *due <= now) else { return false };
+            sessions.absent.pop_first();
+            let entry = sessions.by_address.get_mut(&address);
+            let Some(entry) = entry.filter(|entry| entry.attendance.due() == Some(due)) else { continue };
+            entry.attendance.remind(now);
+            sessions.absent.extend(entry.attendance.due().map(|due| (due, address)));
+            // Its queue is kept for what is new.
+            let reads = entry.events.capacity() > entry.events.max_capacity() / 2;
+            if let Some((room, _)) = entry.island.as_ref().filter(|_| reads) {
+                let _ = entry.events.try_send(event(address, entry.id, entry.capabilities, room));
+            }
+        }
+        true
+    }
+
+    /// Changes the attendance of an address's session, if it has one, and sees to when it is due.
+    fn note(&self, address: Address, change: impl FnOnce(&mut Entry) -> bool) -> bool {
+        let mut sessions = self.lock();
+        let sessions = &mut *sessions;
+        let Some(entry) = sessions.by_address.get_mut(&address) else { return false };
+        let former = entry.attendance.due();
+        let noted = change(entry);
+        let due = entry.attendance.due();
+        if former != due {
+            if let Some(former) = former {
+                sessions.absent.remove(&(former, address));
+            }
+            sessions.absent.extend(due.map(|due| (due, address)));
+        }
+        noted
     }
 
     /// Ends the session of `address`, which has logged in at another edge. It is told that it was kicked.

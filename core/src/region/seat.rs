@@ -1,9 +1,10 @@
 //! Places in a room, from outside: what a door holds.
 
+use super::attendance::Present;
 use super::grant::JoinFailed;
 use super::life::{Life, Over};
 use super::line::{Busy, Control, Line, SendFailed};
-use crate::room::{Delivery, Packet, Payload, Sender};
+use crate::room::{Delivery, Outgoing, Packet, Sender};
 use atoll_proto::datagram::{Alias, Sequence, Tag};
 use tokio::sync::oneshot;
 
@@ -15,16 +16,19 @@ pub struct Seat {
     alias: Alias,
     /// What ends it, if it is a session's.
     life: Option<Life>,
+    /// Counts it among those of its session.
+    _present: Option<Present>,
 }
 
 impl Seat {
     pub(super) fn new(line: Line, alias: Alias) -> Self {
-        Self { line, alias, life: None }
+        Self { line, alias, life: None, _present: None }
     }
 
     /// It, of a session that lives.
-    pub(super) fn living(mut self, life: Option<Life>) -> Self {
+    pub(super) fn living(mut self, life: Option<Life>, present: Option<Present>) -> Self {
         self.life = life;
+        self._present = present;
         self
     }
 
@@ -51,17 +55,13 @@ impl Seat {
     }
 
     /// Sends a packet. Never waits; what the room refuses comes back through the link. Without a `sequence` the room
-    /// numbers it; an ordered packet has none. For [`Delivery::Ordered`] see [`Seat::send_ordered`], too.
+    /// numbers it; an ordered packet has none. For [`Delivery::Ordered`] see [`Seat::send_ordered`], too. A packet is for
+    /// everybody, unless an [`Outgoing`] says otherwise; updates for some, or about something, are events.
     ///
     /// # Errors
     /// [`Busy`]: the packet was dropped.
-    pub fn send(
-        &self,
-        delivery: Delivery,
-        sequence: Option<Sequence>,
-        payload: impl Into<Payload>,
-    ) -> Result<(), Busy> {
-        self.line.send(Packet { from: self.alias, delivery, sequence, payload: payload.into() })
+    pub fn send(&self, delivery: Delivery, sequence: Option<Sequence>, said: impl Into<Outgoing>) -> Result<(), Busy> {
+        self.line.send(Packet { from: self.alias, delivery, sequence, said: said.into() })
     }
 
     /// Sends an ordered packet, at most [`MAX_ORDERED_PAYLOAD`](crate::room::MAX_ORDERED_PAYLOAD) bytes. Waits until there
@@ -70,8 +70,8 @@ impl Seat {
     ///
     /// # Errors
     /// [`SendFailed`]: the packet was not taken.
-    pub async fn send_ordered(&self, payload: impl Into<Payload>) -> Result<(), SendFailed> {
-        self.line.send_ordered(self.alias, payload.into()).await
+    pub async fn send_ordered(&self, said: impl Into<Outgoing>) -> Result<(), SendFailed> {
+        self.line.send_ordered(self.alias, said.into()).await
     }
 }
 
@@ -117,16 +117,16 @@ impl Bridge {
         from: Alias,
         delivery: Delivery,
         sequence: Option<Sequence>,
-        payload: impl Into<Payload>,
+        said: impl Into<Outgoing>,
     ) -> Result<(), Busy> {
-        self.line.send(Packet { from, delivery, sequence, payload: payload.into() })
+        self.line.send(Packet { from, delivery, sequence, said: said.into() })
     }
 
     /// Sends an ordered packet of a member of this bridge, as [`Seat::send_ordered`] does.
     ///
     /// # Errors
     /// [`SendFailed`]: the packet was not taken.
-    pub async fn send_ordered(&self, from: Alias, payload: impl Into<Payload>) -> Result<(), SendFailed> {
-        self.line.send_ordered(from, payload.into()).await
+    pub async fn send_ordered(&self, from: Alias, said: impl Into<Outgoing>) -> Result<(), SendFailed> {
+        self.line.send_ordered(from, said.into()).await
     }
 }

@@ -7,7 +7,7 @@ use super::seat::{Bridge, Seat};
 use super::status::Counters;
 use super::supervise::Failures;
 use crate::Host;
-use crate::room::{self, JoinError, Link, LinkId, Packet, Room, RoomId, SendError};
+use crate::room::{self, JoinError, Link, LinkId, Newcomer, Packet, Room, RoomId, SendError};
 use atoll_proto::datagram::Tag;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -134,8 +134,10 @@ impl Task {
     fn apply(&mut self, command: Control) {
         match command {
             Control::Join { grant, link, ways, reply } => {
-                let tag = self.room_named(grant.room);
-                let joined = self.rooms.get_mut(&tag).map(|room| room.join(grant.sender, grant.session, link));
+                let Grant { room, sender, session, hidden, .. } = grant;
+                let tag = self.room_named(room);
+                let newcomer = Newcomer { sender, session, hidden };
+                let joined = self.rooms.get_mut(&tag).map(|room| room.join(newcomer, link));
                 let answer = match joined {
                     Some(Ok(joined)) => Ok((Line::new(tag, joined.link, ways), joined.alias)),
                     Some(Err(JoinError::Superseded)) => Err(JoinFailed::Stale),

@@ -1,74 +1,89 @@
-//! What a room says to many links, encoded once for all that want it in the same way.
+//! What a room says to many links.
 
-use super::payload::{Older, Payload, for_older};
-use super::{Sender, WEBTRANSPORT_PREFIX};
+use super::encoding::{Encoding, Encodings};
+use super::payload::{Older, Payload};
+use super::{Outgoing, Sender, WEBTRANSPORT_PREFIX};
 use atoll_proto::datagram::{Alias, Entry, Kind, Sequence, Tag, encode_chunks};
-use atoll_proto::room_frames::{Frames, FramesWriter, put_identity_message, put_peer_update, put_system_message};
-use atoll_proto::{PacketKind, peek};
 use bytes::Bytes;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
-/// Bytes of a frame around a packet: two headers, an alias and a flag.
-const FRAME_OVERHEAD: usize = 24;
-
-/// How a link wants a batch encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Datagrams of `atoll/1`, each behind [`WEBTRANSPORT_PREFIX`]; raw QUIC sends what follows the prefix.
-    WebTransport,
-}
-
-/// The news of one tick of a room, or one voice frame, shared by all links.
+/// The news of one tick of a room, one voice frame, or one packet for some; shared by all links that are given it.
 #[derive(Debug)]
 pub struct Batch {
     tag: Tag,
+    /// Whose news they are, by alias.
+    senders: Vec<(Alias, Sender)>,
     entries: Vec<Entry>,
-    /// What older clients said, in its order among `entries`.
-    older: Vec<OlderEntry>,
-    webtransport: OnceLock<Vec<Bytes>>,
-    rfc5: OnceLock<Frames>,
-    first: OnceLock<FirstFrames>,
+    /// What few packets have beside an entry, in the order of `entries`.
+    beside: Vec<Beside>,
+    to: Option<Arc<[Alias]>>,
+    encodings: Encodings,
 }
 
-/// What an older client said, in a batch.
+/// What is to be said of a packet beside its entry, or instead of one.
 #[derive(Debug)]
-struct OlderEntry {
-    /// Which entry stands behind it, or is its translation.
+struct Beside {
+    /// Which entry it belongs to, or comes before.
     at: usize,
-    is_translated: bool,
-    alias: Alias,
+    has_entry: bool,
+    from: Alias,
     kind: Kind,
-    data: Bytes,
+    older: Option<Bytes>,
+    topic: Option<Arc<str>>,
 }
 
-/// Frames of the first generation of WebSocket rooms.
-#[derive(Debug, Default)]
-pub struct FirstFrames {
-    /// The frames.
-    pub frames: Frames,
-    /// Packets that its readers have no words for.
-    pub untranslated: u64,
+/// One packet of a batch, for readers of any generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// Whose it is.
+    pub from: Alias,
+    /// How it is delivered.
+    pub kind: Kind,
+    /// For readers of RFC-4; `None` when it can be said to older ones only.
+    pub rfc4: Option<&'a Bytes>,
+    /// What a client of 2022's summer said, if one did; `rfc4` is the translation then.
+    pub older: Option<&'a Bytes>,
+    /// What LiveKit's clients call the topic.
+    pub topic: Option<&'a Arc<str>>,
+}
+
+/// The datagrams of `atoll/1`, each behind [`WEBTRANSPORT_PREFIX`]; raw QUIC sends what follows the prefix.
+#[derive(Debug)]
+pub enum WebTransport {}
+
+impl Encoding<Batch> for WebTransport {
+    type Output = Vec<Bytes>;
+
+    fn encode(batch: &Batch) -> Vec<Bytes> {
+        encode_chunks(&WEBTRANSPORT_PREFIX, batch.tag, &batch.entries)
+    }
 }
 
 impl Batch {
-    pub(super) fn new(tag: Tag) -> Self {
-        Self {
-            tag,
-            entries: Vec::new(),
-            older: Vec::new(),
-            webtransport: OnceLock::new(),
-            rfc5: OnceLock::new(),
-            first: OnceLock::new(),
-        }
+    /// For news of these, each once.
+    pub(super) fn new(tag: Tag, mut senders: Vec<(Alias, Sender)>) -> Self {
+        senders.sort_unstable_by_key(|(alias, _)| *alias);
+        let encodings = Encodings::default();
+        Self { tag, senders, entries: Vec::new(), beside: Vec::new(), to: None, encodings }
     }
 
-    pub(super) fn push(&mut self, alias: Alias, kind: Kind, sequence: Sequence, payload: Payload) {
-        let is_translated = payload.rfc4().is_some();
-        if let Some(Older { data, .. }) = payload.older() {
-            self.older.push(OlderEntry { at: self.entries.len(), is_translated, alias, kind, data: data.clone() });
+    /// Of one packet, for those whom it is for.
+    pub(super) fn of_one(tag: Tag, sender: (Alias, Sender), kind: Kind, sequence: Sequence, said: Outgoing) -> Self {
+        let from = sender.0;
+        let mut batch = Self { to: said.to.clone(), ..Self::new(tag, vec![sender]) };
+        batch.push(from, kind, sequence, said);
+        batch
+    }
+
+    pub(super) fn push(&mut self, from: Alias, kind: Kind, sequence: Sequence, said: Outgoing) {
+        let Outgoing { payload: Payload { rfc4, older }, topic, .. } = said;
+        if older.is_some() || topic.is_some() {
+            let (at, has_entry) = (self.entries.len(), rfc4.is_some());
+            let older = older.map(|Older { data, .. }| data);
+            self.beside.push(Beside { at, has_entry, from, kind, older, topic });
         }
-        if let Some(payload) = payload.rfc4().cloned() {
-            self.entries.push(Entry { alias, kind, sequence, payload });
+        if let Some(payload) = rfc4 {
+            self.entries.push(Entry { alias: from, kind, sequence, payload });
         }
     }
 
@@ -82,70 +97,43 @@ impl Batch {
         &self.entries
     }
 
-    /// Who has news in it, once for each of them, for readers of any generation.
-    pub(super) fn senders(&self) -> impl Iterator<Item = Alias> {
-        let untranslated = self.older.iter().filter(|older| !older.is_translated);
-        self.entries.iter().map(|entry| entry.alias).chain(untranslated.map(|older| older.alias))
-    }
-
-    /// The batch in bytes, encoded once however many links ask.
-    pub fn encoded(&self, format: Format) -> &[Bytes] {
-        match format {
-            Format::WebTransport => {
-                self.webtransport.get_or_init(|| encode_chunks(&WEBTRANSPORT_PREFIX, self.tag, &self.entries))
-            }
-        }
-    }
-
-    /// The batch in WebSocket frames of RFC-5, encoded once however many links ask.
-    pub fn rfc5(&self) -> &Frames {
-        self.rfc5.get_or_init(|| {
-            let mut writer = FramesWriter::with_capacity(size(&self.entries));
-            for Entry { alias, kind, payload, .. } in &self.entries {
-                writer.add(*alias, update(*kind, payload), |out| put_peer_update(*alias, payload, true, out));
-            }
-            writer.finish()
-        })
-    }
-
-    /// The batch in WebSocket frames of the first generation, encoded once however many links ask. The first to ask says
-    /// what time it is, in milliseconds since 1970: translated packets have none of their own.
-    pub fn first(&self, unix_ms: impl FnOnce() -> u64) -> &FirstFrames {
-        self.first.get_or_init(|| {
-            let unix_ms = unix_ms();
-            let mut untranslated = 0;
-            let mut writer = FramesWriter::with_capacity(size(&self.entries));
-            let mut older = self.older.iter().peekable();
-            let mut put = |alias: Alias, kind: Kind, data: &[u8]| {
-                writer.add(alias, update(kind, data), |out| put_system_message(alias, data, out));
+    /// The same with all that is known of each, and with what only older clients understand.
+    pub fn items(&self) -> impl Iterator<Item = Item<'_>> {
+        let mut entries = self.entries.iter().enumerate().peekable();
+        let mut beside = self.beside.iter().peekable();
+        std::iter::from_fn(move || {
+            let next = entries.peek().map_or(self.entries.len(), |(at, _)| *at);
+            let Some(beside) = beside.next_if(|beside| beside.at == next) else {
+                let (_, Entry { alias, kind, payload, .. }) = entries.next()?;
+                return Some(Item { from: *alias, kind: *kind, rfc4: Some(payload), older: None, topic: None });
             };
-            for (at, Entry { alias, kind, payload, .. }) in self.entries.iter().enumerate() {
-                let mut is_original = false;
-                while let Some(said) = older.next_if(|older| older.at <= at) {
-                    put(said.alias, said.kind, &said.data);
-                    is_original |= said.is_translated;
-                }
-                if is_original {
-                    continue;
-                }
-                match for_older(payload, *alias, unix_ms) {
-                    Some(data) => put(*alias, *kind, &data),
-                    None => untranslated += 1,
-                }
-            }
-            older.for_each(|said| put(said.alias, said.kind, &said.data));
-            FirstFrames { frames: writer.finish(), untranslated }
+            let entry = if beside.has_entry { entries.next() } else { None };
+            let rfc4 = entry.map(|(_, entry)| &entry.payload);
+            let Beside { from, kind, older, topic, .. } = beside;
+            Some(Item { from: *from, kind: *kind, rfc4, older: older.as_ref(), topic: topic.as_ref() })
         })
     }
-}
 
-/// What an entry replaces, if it is an update.
-fn update(kind: Kind, packet: &[u8]) -> Option<PacketKind> {
-    (kind == Kind::Update).then(|| peek(packet).kind)
-}
+    /// How many packets there are, for readers of any generation.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() + self.beside.iter().filter(|beside| !beside.has_entry).count()
+    }
 
-fn size(entries: &[Entry]) -> usize {
-    entries.iter().map(|entry| entry.payload.len() + FRAME_OVERHEAD).sum()
+    /// Whom it is for, if not for everybody. A link that stands for many has one of them behind it.
+    pub fn to(&self) -> Option<&Arc<[Alias]>> {
+        self.to.as_ref()
+    }
+
+    /// Who an alias in it is: also one that has left the room since, or that nobody was told of.
+    pub fn sender(&self, alias: Alias) -> Option<&Sender> {
+        let at = self.senders.binary_search_by_key(&alias, |(alias, _)| *alias).ok()?;
+        self.senders.get(at).map(|(_, sender)| sender)
+    }
+
+    /// The batch in bytes, written once however many links ask.
+    pub fn encoded<E: Encoding<Self>>(&self) -> &E::Output {
+        self.encodings.of::<_, E>(self)
+    }
 }
 
 /// A packet of which none may be lost, shared by all links.
@@ -155,48 +143,38 @@ pub struct Ordered {
     pub from: Alias,
     /// The same in full: the alias may have been given up by the time a receiver has it.
     pub sender: Sender,
-    payload: Payload,
-    rfc5: OnceLock<Bytes>,
-    first: OnceLock<Option<Bytes>>,
+    said: Outgoing,
+    encodings: Encodings,
 }
 
 impl Ordered {
-    pub(super) fn new(from: Alias, sender: Sender, payload: Payload) -> Self {
-        Self { from, sender, payload, rfc5: OnceLock::new(), first: OnceLock::new() }
+    pub(super) fn new(from: Alias, sender: Sender, said: Outgoing) -> Self {
+        Self { from, sender, said, encodings: Encodings::default() }
     }
 
     /// The comms packet, at most [`MAX_ORDERED_PAYLOAD`](super::MAX_ORDERED_PAYLOAD) bytes; `None` when only clients of
     /// 2022's summer have words for it.
     pub fn payload(&self) -> Option<&Bytes> {
-        self.payload.rfc4()
+        self.said.payload.rfc4()
     }
 
-    /// It as a WebSocket frame of RFC-5, encoded once however many links ask.
-    pub fn rfc5(&self) -> Option<&Bytes> {
-        let packet = self.payload.rfc4()?;
-        let frame = self.rfc5.get_or_init(|| one_frame(packet, |out| put_peer_update(self.from, packet, false, out)));
-        Some(frame)
+    /// What a client of 2022's summer said, if one did.
+    pub fn older(&self) -> Option<&Older> {
+        self.said.payload.older()
     }
 
-    /// It as a WebSocket frame of the first generation, likewise, as [`Batch::first`] is. `None` when its readers have no
-    /// words for it.
-    pub fn first(&self, unix_ms: impl FnOnce() -> u64) -> Option<&Bytes> {
-        let frame = self.first.get_or_init(|| {
-            if let Some(Older { data, with_identity }) = self.payload.older() {
-                return Some(one_frame(data, |out| match with_identity {
-                    true => put_identity_message(self.from, &self.sender.to_string(), data, out),
-                    false => put_system_message(self.from, data, out),
-                }));
-            }
-            let data = for_older(self.payload.rfc4()?, self.from, unix_ms())?;
-            Some(one_frame(&data, |out| put_system_message(self.from, &data, out)))
-        });
-        frame.as_ref()
+    /// Whom it is for, as [`Batch::to`] says.
+    pub fn to(&self) -> Option<&Arc<[Alias]>> {
+        self.said.to.as_ref()
     }
-}
 
-fn one_frame(packet: &[u8], put: impl FnOnce(&mut bytes::BytesMut)) -> Bytes {
-    let mut out = bytes::BytesMut::with_capacity(packet.len() + FRAME_OVERHEAD);
-    put(&mut out);
-    out.freeze()
+    /// What LiveKit's clients call the topic.
+    pub fn topic(&self) -> Option<&Arc<str>> {
+        self.said.topic.as_ref()
+    }
+
+    /// It in bytes, written once however many links ask.
+    pub fn encoded<E: Encoding<Self>>(&self) -> &E::Output {
+        self.encodings.of::<_, E>(self)
+    }
 }

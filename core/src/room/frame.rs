@@ -31,7 +31,7 @@ pub enum Pressure {
 pub enum Frame {
     /// Who is in the room.
     Members(MemberList),
-    /// The news of one tick.
+    /// The news of one tick, or an event for some of which one is behind this link.
     Batch(Arc<Batch>),
     /// A packet of which none may be lost, of somebody else. A link takes it however it fares, unless it is
     /// larger than its connection carries, or has gone.
@@ -45,7 +45,8 @@ pub enum Frame {
         /// Why.
         error: SendError,
     },
-    /// An ordered packet of a member behind this link was larger than some connections carry. Everybody else has it.
+    /// An ordered packet of a member behind this link was larger than some connections carry. Everybody else whom it was for has
+    /// it.
     NotForAll {
         /// Whose it was.
         from: Alias,

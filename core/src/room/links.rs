@@ -4,7 +4,7 @@ use super::frame::{CloseReason, Frame, Link, MemberList, Pressure};
 use super::members::{Members, News};
 use super::{LinkId, Report};
 use atoll_proto::datagram::{Alias, Tag};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The links that hear a room.
@@ -97,7 +97,10 @@ impl Links {
         for (id, state) in &mut self.by_id {
             let list = if !state.informed {
                 state.informed = true;
-                let members = Arc::clone(everybody.get_or_insert_with(|| members.everybody()));
+                let members = match state.own.filter(|own| members.is_hidden(*own)) {
+                    Some(hidden) => members.seen_by(Some(hidden)),
+                    None => Arc::clone(everybody.get_or_insert_with(|| members.seen_by(None))),
+                };
                 MemberList::Snapshot { own: state.own, members }
             } else if let Some(News { joined, left }) = &news {
                 MemberList::Change { joined: Arc::clone(joined), left: Arc::clone(left) }
@@ -115,18 +118,21 @@ impl Links {
     /// left out: the snapshot comes before everything else. Were they told here, each packet in a storm of newcomers would
     /// tell everybody of the last one, instead of each tick of all.
     pub(super) fn spread(&mut self, frame: &Frame, foreign: impl Fn(LinkId) -> usize, report: &mut Report) {
-        // A link keeps what is ordered, however it fares.
-        let kept = matches!(frame, Frame::Ordered(_));
         for (id, state) in self.by_id.iter_mut().filter(|(_, state)| state.informed && !state.gone) {
             let foreign = foreign(*id);
-            if foreign == 0 {
-                continue;
+            if foreign > 0 && state.hear(self.tag, frame, foreign, report) == Pressure::Gone {
+                self.gone.push(*id);
             }
-            match state.push(self.tag, frame.clone()) {
-                Pressure::Behind if !kept => report.behind += 1,
-                Pressure::Flowing | Pressure::Behind => report.delivered += foreign as u64,
-                Pressure::TooLarge => report.too_large += 1,
-                Pressure::Gone => self.gone.push(*id),
+        }
+    }
+
+    /// Pushes a frame with one packet to these links, but newcomers.
+    pub(super) fn spread_to(&mut self, frame: &Frame, links: &BTreeSet<LinkId>, report: &mut Report) {
+        for id in links {
+            if let Some(state) = self.by_id.get_mut(id).filter(|state| state.informed && !state.gone)
+                && state.hear(self.tag, frame, 1, report) == Pressure::Gone
+            {
+                self.gone.push(*id);
             }
         }
     }
@@ -144,6 +150,20 @@ impl Links {
 }
 
 impl State {
+    /// Pushes a frame with packets of others, and notes how that went.
+    fn hear(&mut self, tag: Tag, frame: &Frame, packets: usize, report: &mut Report) -> Pressure {
+        // A link keeps what is ordered, however it fares.
+        let kept = matches!(frame, Frame::Ordered(_));
+        let pressure = self.push(tag, frame.clone());
+        match pressure {
+            Pressure::Behind if !kept => report.behind += 1,
+            Pressure::Flowing | Pressure::Behind => report.delivered += packets as u64,
+            Pressure::TooLarge => report.too_large += 1,
+            Pressure::Gone => {}
+        }
+        pressure
+    }
+
     /// Pushes unless the link has gone; [`Pressure::Gone`] is answered once.
     fn push(&mut self, tag: Tag, frame: Frame) -> Pressure {
         if self.gone {

@@ -1,6 +1,7 @@
 //! Who has a seat in a room, and through which lines each may speak.
 
 use super::outbox::Outbox;
+use super::room::Newcomer;
 use super::{LinkId, Sender, SessionId};
 use atoll_proto::datagram::Alias;
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,8 @@ pub(super) struct Members {
 pub(super) struct Member {
     pub(super) sender: Sender,
     pub(super) session: Option<SessionId>,
+    /// Nobody is told of it.
+    pub(super) hidden: bool,
     /// Where it hears.
     pub(super) link: LinkId,
     pub(super) outbox: Outbox,
@@ -60,9 +63,15 @@ impl Members {
         self.by_alias.get_mut(&alias).filter(|member| former || member.link == link)
     }
 
-    /// Everybody, in order of joining.
-    pub(super) fn everybody(&self) -> Arc<[(Alias, Sender)]> {
-        self.by_alias.iter().map(|(alias, member)| (*alias, member.sender.clone())).collect()
+    /// Everybody whom a link may see, in order of joining: of the hidden, only its own.
+    pub(super) fn seen_by(&self, own: Option<Alias>) -> Arc<[(Alias, Sender)]> {
+        let seen = self.by_alias.iter().filter(|(alias, member)| !member.hidden || Some(**alias) == own);
+        seen.map(|(alias, member)| (*alias, member.sender.clone())).collect()
+    }
+
+    /// Whether only its own link may see a member.
+    pub(super) fn is_hidden(&self, alias: Alias) -> bool {
+        self.one(alias).is_some_and(|member| member.hidden)
     }
 
     /// Everybody behind a link.
@@ -90,12 +99,14 @@ impl Members {
         Some(News { joined, left: std::mem::take(&mut self.left).into() })
     }
 
-    pub(super) fn seat(&mut self, link: LinkId, sender: Sender, session: Option<SessionId>) -> Alias {
+    pub(super) fn seat(&mut self, link: LinkId, Newcomer { sender, session, hidden }: Newcomer) -> Alias {
         let alias = Alias(self.next_alias);
         self.next_alias += 1;
         self.aliases.insert(sender.clone(), alias);
-        self.by_alias.insert(alias, Member { sender, session, link, outbox: Outbox::new(), waits: false });
-        self.joined.push(alias);
+        self.by_alias.insert(alias, Member { sender, session, hidden, link, outbox: Outbox::new(), waits: false });
+        if !hidden {
+            self.joined.push(alias);
+        }
         alias
     }
 
@@ -107,6 +118,7 @@ impl Members {
         // Somebody nobody heard of yet need not be taken back.
         match self.joined.iter().position(|joined| *joined == alias) {
             Some(at) => drop(self.joined.remove(at)),
+            None if member.hidden => {}
             None => self.left.push(alias),
         }
         Some(member.link)

@@ -9,23 +9,28 @@
 //! and pushes one shared [`Batch`] per tick to everybody. What cannot wait is pushed at once: ordered packets and voice.
 
 mod batch;
+mod encoding;
 mod error;
 mod frame;
 mod links;
 mod members;
 mod outbox;
+mod outgoing;
 mod payload;
 #[expect(clippy::module_inception, reason = "the folder and the type have the field's word for it")]
 mod room;
 
-pub use batch::{Batch, FirstFrames, Format, Ordered};
+pub use batch::{Batch, Item, Ordered, WebTransport};
+pub use encoding::Encoding;
 pub use error::{JoinError, SendError};
 pub use frame::{CloseReason, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PREFIX};
+pub use outgoing::Outgoing;
 pub use payload::{Older, Payload};
-pub use room::{Joined, Report, Room, Settings};
+pub use room::{Joined, Newcomer, Report, Room, Settings};
 
 use atoll_proto::Address;
-use atoll_proto::datagram::{Alias, Sequence};
+use atoll_proto::datagram::{Alias, MAX_PAYLOAD, Sequence};
+use atoll_proto::{PacketKind, peek};
 use std::fmt;
 use std::sync::Arc;
 
@@ -98,6 +103,21 @@ pub enum Delivery {
     Voice,
 }
 
+impl Delivery {
+    /// What a door asks for a packet that its client would rather lose than have late, by what the packet is. One that does
+    /// not fit a datagram goes with the reliable ones.
+    pub fn unreliable(packet: &[u8]) -> Self {
+        if packet.len() > MAX_PAYLOAD {
+            return Self::Ordered;
+        }
+        match peek(packet).kind {
+            PacketKind::Voice => Self::Voice,
+            kind if kind.is_update() => Self::Update,
+            _ => Self::Event,
+        }
+    }
+}
+
 /// Largest payload of an ordered packet, in bytes: what the large lane of `atoll/1` carries.
 pub const MAX_ORDERED_PAYLOAD: usize = atoll_proto::lanes::MAX_LARGE;
 
@@ -110,9 +130,9 @@ pub struct Packet {
     pub delivery: Delivery,
     /// The sender's counter; without one the room counts. Ordered packets have none.
     pub sequence: Option<Sequence>,
-    /// The comms packet: at most [`MAX_PAYLOAD`](atoll_proto::datagram::MAX_PAYLOAD) bytes, or
-    /// [`MAX_ORDERED_PAYLOAD`] when ordered.
-    pub payload: Payload,
+    /// The comms packet, at most [`MAX_PAYLOAD`] bytes, or
+    /// [`MAX_ORDERED_PAYLOAD`] when ordered; and whom it is for.
+    pub said: Outgoing,
 }
 
 /// Tells one login of an address from another; later logins have greater ones.

@@ -1,7 +1,7 @@
 //! What one member sends: its limits, its numbers, and what waits for the tick.
 
 use super::batch::Batch;
-use super::{Payload, SendError};
+use super::{Outgoing, Payload, SendError};
 use crate::limit::Bucket;
 use atoll_proto::archipelago::Position;
 use atoll_proto::datagram::{Alias, Kind, MAX_PAYLOAD, Sequence};
@@ -21,11 +21,14 @@ const VOICE: u32 = 64;
 /// Most bytes of events of one member in one tick.
 const MAX_EVENT_BYTES: usize = 16 * MAX_PAYLOAD;
 
+/// An event for some, with its number.
+pub(super) type Addressed = (Alias, Sequence, Outgoing);
+
 /// What one member sends. Bounded: one slot per update kind, [`EVENTS`] events of [`MAX_EVENT_BYTES`].
 #[derive(Debug)]
 pub(super) struct Outbox {
     slots: Vec<Slot>,
-    events: Vec<(Sequence, Payload)>,
+    events: Vec<(Sequence, Outgoing)>,
     event_bytes: usize,
     /// The newest number, for packets that come without one.
     last: Sequence,
@@ -57,18 +60,22 @@ impl Outbox {
         }
     }
 
-    /// Takes an update: it replaces an unsent older one of its kind. A payload that is no update becomes an event.
+    /// Takes an update: it replaces an unsent older one of its kind. A payload that is no update becomes an event, and so does
+    /// one for some or about something.
     pub(super) fn update(
         &mut self,
         now: Duration,
         sequence: Option<Sequence>,
-        payload: Payload,
+        said: Outgoing,
     ) -> Result<(), SendError> {
-        let peeked = peek(payload.any());
+        let peeked = peek(said.payload.any());
         let kind = peeked.kind;
-        if !kind.is_update() {
-            return self.event(now, sequence, payload);
+        if !kind.is_update() || !said.is_plain() {
+            self.event(now, sequence, said)?;
+            self.place = peeked.position.or(self.place);
+            return Ok(());
         }
+        let payload = said.payload;
         let slot = self.slots.iter().position(|slot| slot.kind == kind);
         let last = slot.and_then(|at| self.slots.get(at)).map(|slot| slot.last);
         if sequence.zip(last).is_some_and(|(sequence, last)| !sequence.is_newer_than(last)) {
@@ -90,19 +97,14 @@ impl Outbox {
     }
 
     /// Takes an event.
-    pub(super) fn event(
-        &mut self,
-        now: Duration,
-        sequence: Option<Sequence>,
-        payload: Payload,
-    ) -> Result<(), SendError> {
-        if self.event_bytes + payload.len() > MAX_EVENT_BYTES {
+    pub(super) fn event(&mut self, now: Duration, sequence: Option<Sequence>, said: Outgoing) -> Result<(), SendError> {
+        if self.event_bytes + said.size() > MAX_EVENT_BYTES {
             return Err(SendError::TooFast);
         }
         self.event_limit.take(now, 1).map_err(|_| SendError::TooFast)?;
-        self.event_bytes += payload.len();
+        self.event_bytes += said.size();
         let sequence = self.number(sequence);
-        self.events.push((sequence, payload));
+        self.events.push((sequence, said));
         Ok(())
     }
 
@@ -116,15 +118,18 @@ impl Outbox {
     pub(super) fn drain_updates(&mut self, alias: Alias, batch: &mut Batch) {
         for slot in &mut self.slots {
             if let Some(payload) = slot.unsent.take() {
-                batch.push(alias, Kind::Update, slot.last, payload);
+                batch.push(alias, Kind::Update, slot.last, payload.into());
             }
         }
     }
 
-    /// Moves the events to `batch`.
-    pub(super) fn drain_events(&mut self, alias: Alias, batch: &mut Batch) {
-        for (sequence, payload) in self.events.drain(..) {
-            batch.push(alias, Kind::Event, sequence, payload);
+    /// Moves the events to `batch`, and those for some to `addressed`.
+    pub(super) fn drain_events(&mut self, alias: Alias, batch: &mut Batch, addressed: &mut Vec<Addressed>) {
+        for (sequence, said) in self.events.drain(..) {
+            match said.to {
+                Some(_) => addressed.push((alias, sequence, said)),
+                None => batch.push(alias, Kind::Event, sequence, said),
+            }
         }
         self.event_bytes = 0;
     }

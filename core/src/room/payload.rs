@@ -1,7 +1,6 @@
 //! What a packet says, to readers of either generation.
 
-use atoll_proto::datagram::Alias;
-use atoll_proto::translation::{Context, Translation, to_data, to_rfc4};
+use atoll_proto::translation::{Translation, to_rfc4};
 use bytes::Bytes;
 
 /// A comms packet: an RFC-4 packet, or what a client of 2022's summer said, with its translation if there is one.
@@ -9,8 +8,8 @@ use bytes::Bytes;
 /// Who reads the words it was said in gets these very bytes.
 #[derive(Debug, Clone)]
 pub struct Payload {
-    rfc4: Option<Bytes>,
-    older: Option<Older>,
+    pub(super) rfc4: Option<Bytes>,
+    pub(super) older: Option<Older>,
 }
 
 /// What an older client said.
@@ -67,14 +66,5 @@ impl Payload {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-/// An RFC-4 packet for older readers; `None` when they have no words for it.
-pub(super) fn for_older(packet: &Bytes, from: Alias, unix_ms: u64) -> Option<Bytes> {
-    match to_data(packet, Context { unix_ms, sender: from.0 }) {
-        Translation::Packet(data) => Some(data),
-        Translation::Unknown => Some(packet.clone()),
-        Translation::None => None,
     }
 }

@@ -4,10 +4,9 @@ use super::batch::{Batch, Ordered};
 use super::frame::{CloseReason, Frame, Link};
 use super::links::Links;
 use super::members::Members;
-use super::outbox::Outbox;
-use super::{Delivery, JoinError, LinkId, MAX_ORDERED_PAYLOAD, Packet, RoomId, SendError, Sender, SessionId};
+use super::{Delivery, JoinError, LinkId, MAX_ORDERED_PAYLOAD, Outgoing, Packet, RoomId, SendError, Sender, SessionId};
 use atoll_proto::archipelago::Position;
-use atoll_proto::datagram::{Alias, Kind, MAX_PAYLOAD, Tag};
+use atoll_proto::datagram::{Alias, Kind, MAX_PAYLOAD, Sequence, Tag};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +21,18 @@ pub struct Settings {
     pub max_members: usize,
     /// Time between two ticks, zero to send at once; `None` goes by the number of members.
     pub tick: Option<Duration>,
+}
+
+/// Somebody who takes a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Who.
+    pub sender: Sender,
+    /// The session that the seat is of, if it is a session's.
+    pub session: Option<SessionId>,
+    /// Whether nobody is told of it but its own link. A hidden member counts as the others do, hears all that they hear, and
+    /// what it sends reaches them.
+    pub hidden: bool,
 }
 
 /// A seat taken.
@@ -100,40 +111,39 @@ impl Room {
         self.links.is_empty()
     }
 
-    /// Seats `sender`, with a link of its own. With the next tick it hears who is here, and from then on what is sent; the
+    /// Seats somebody with a link of its own. With the next tick it hears who is here, and from then on what is sent; the
     /// others hear who came, if not before, because he speaks.
     ///
     /// The same sender and session again is a reseat: the alias stays, and no neighbour notices. The former link hears
     /// [`CloseReason::Reseated`] and nothing after it, the new one who is here and whatever follows, so that none of it is
     /// missed. What comes through the former one is taken for the seat as before until [`Room::close_link`] is called for
-    /// it.
+    /// it. One that is hidden now and was not, or the other way round, takes a new seat instead: the others hear that it left
+    /// or came.
     ///
     /// Another session of the same sender takes a new seat; the old one's link hears [`CloseReason::Kicked`], and nothing
     /// is taken through it or its former ones any more.
     ///
     /// # Errors
     /// [`JoinError::Full`] when the room has as many members as it may; [`JoinError::Superseded`].
-    pub fn join(
-        &mut self,
-        sender: Sender,
-        session: Option<SessionId>,
-        link: Box<dyn Link>,
-    ) -> Result<Joined, JoinError> {
-        if let Some(alias) = self.members.alias_of(&sender) {
+    pub fn join(&mut self, newcomer: Newcomer, link: Box<dyn Link>) -> Result<Joined, JoinError> {
+        if let Some(alias) = self.members.alias_of(&newcomer.sender) {
             let held_by = self.members.one(alias).and_then(|member| member.session);
-            match (held_by, session) {
-                (Some(held), Some(session)) if held == session => return Ok(self.reseat(alias, link)),
+            let reason = match (held_by, newcomer.session) {
+                (Some(held), Some(session)) if held == session => CloseReason::Reseated,
                 // Its command was overtaken by that of its successor.
                 (Some(held), Some(session)) if held > session => return Err(JoinError::Superseded),
-                _ => {}
+                _ => CloseReason::Kicked,
+            };
+            if reason == CloseReason::Reseated && self.members.is_hidden(alias) == newcomer.hidden {
+                return Ok(self.reseat(alias, link));
             }
-            self.evict(alias, CloseReason::Kicked);
+            self.evict(alias, reason);
         }
         if self.members.len() >= self.settings.max_members {
             return Err(JoinError::Full);
         }
         let link = self.links.open(link);
-        let alias = self.members.seat(link, sender, session);
+        let alias = self.members.seat(link, newcomer);
         self.links.set_own(link, alias);
         Ok(Joined { alias, link })
     }
@@ -154,7 +164,7 @@ impl Room {
         if self.members.len() >= self.settings.max_members || !self.links.contains(link) {
             return Err(JoinError::Full);
         }
-        Ok(self.members.seat(link, sender, None))
+        Ok(self.members.seat(link, Newcomer { sender, session: None, hidden: false }))
     }
 
     /// Takes the seat of a member behind `link` away; the link stays open. Other members are left alone.
@@ -213,26 +223,25 @@ impl Room {
     }
 
     fn take(&mut self, now: Duration, link: LinkId, packet: Packet) -> Result<Report, SendError> {
-        let Packet { from, delivery, sequence, payload } = packet;
+        let Packet { from, delivery, sequence, said } = packet;
         let member = self.members.speaking(link, from).ok_or(SendError::NoSeat)?;
         let limit = if delivery == Delivery::Ordered { MAX_ORDERED_PAYLOAD } else { MAX_PAYLOAD };
-        if payload.len() > limit {
-            return Err(SendError::TooLarge(payload.len()));
+        if said.payload.len() > limit {
+            return Err(SendError::TooLarge(said.payload.len()));
         }
         match delivery {
-            Delivery::Update => member.outbox.update(now, sequence, payload)?,
-            Delivery::Event => member.outbox.event(now, sequence, payload)?,
+            Delivery::Update => member.outbox.update(now, sequence, said)?,
+            Delivery::Event => member.outbox.event(now, sequence, said)?,
             Delivery::Ordered => {
-                let ordered = Ordered::new(from, member.sender.clone(), payload);
-                let frame = Frame::Ordered(Arc::new(ordered));
-                return Ok(self.send_at_once(from, &frame));
+                let to = said.to.clone();
+                let ordered = Ordered::new(from, member.sender.clone(), said);
+                return Ok(self.send_at_once(from, to.as_deref(), &Frame::Ordered(Arc::new(ordered))));
             }
             Delivery::Voice => {
                 let sequence = member.outbox.voice(now, sequence)?;
-                let mut batch = Batch::new(self.tag);
-                batch.push(from, Kind::Voice, sequence, payload);
-                let frame = Frame::Voice(Arc::new(batch));
-                return Ok(self.send_at_once(from, &frame));
+                let to = said.to.clone();
+                let batch = Batch::of_one(self.tag, (from, member.sender.clone()), Kind::Voice, sequence, said);
+                return Ok(self.send_at_once(from, to.as_deref(), &Frame::Voice(Arc::new(batch))));
             }
         }
         if !member.waits {
@@ -242,19 +251,32 @@ impl Room {
         Ok(Report::default())
     }
 
-    /// Pushes a frame to all but its sender's own link.
-    fn send_at_once(&mut self, from: Alias, frame: &Frame) -> Report {
+    /// Pushes a frame with one packet, once everybody knows of its sender.
+    fn send_at_once(&mut self, from: Alias, to: Option<&[Alias]>, frame: &Frame) -> Report {
         // Nobody hears a sender it was not told of.
         if self.members.is_new(from) {
             self.tell_members();
         }
-        let own = self.members.one(from).map(|member| member.link);
         let mut report = Report { entries: 1, ..Report::default() };
-        self.links.spread(frame, |link| usize::from(own != Some(link)), &mut report);
-        if let Some(own) = own.filter(|_| report.too_large > 0) {
-            self.links.tell(own, Frame::NotForAll { from, links: report.too_large });
-        }
+        self.push(from, to, frame, &mut report);
         report
+    }
+
+    /// Pushes a frame with one packet to all whom it is for but its sender's own link.
+    fn push(&mut self, from: Alias, to: Option<&[Alias]>, frame: &Frame, report: &mut Report) {
+        let (own, before) = (self.members.one(from).map(|member| member.link), report.too_large);
+        match to {
+            None => self.links.spread(frame, |link| usize::from(own != Some(link)), report),
+            Some(to) => {
+                let members = to.iter().filter_map(|alias| self.members.one(*alias));
+                let links = members.map(|member| member.link).filter(|link| own != Some(*link)).collect();
+                self.links.spread_to(frame, &links, report);
+            }
+        }
+        let links = report.too_large - before;
+        if let Some(own) = own.filter(|_| links > 0) {
+            self.links.tell(own, Frame::NotForAll { from, links });
+        }
     }
 
     fn tell_members(&mut self) {
@@ -263,30 +285,52 @@ impl Room {
     }
 
     fn tell_news(&mut self) -> Report {
-        let mut batch = Batch::new(self.tag);
         let unsent = std::mem::take(&mut self.unsent);
+        let senders = unsent.iter().filter_map(|alias| Some((*alias, self.members.one(*alias)?.sender.clone())));
+        let mut batch = Batch::new(self.tag, senders.collect());
+        let mut addressed = Vec::new();
         // Updates first: where a receiver takes only part of a batch, a flood of events must not displace them.
-        for drain in [Outbox::drain_updates, Outbox::drain_events] {
-            for alias in &unsent {
-                if let Some(member) = self.members.one_mut(*alias) {
-                    drain(&mut member.outbox, *alias, &mut batch);
-                    member.waits = false;
-                }
+        for alias in &unsent {
+            if let Some(member) = self.members.one_mut(*alias) {
+                member.outbox.drain_updates(*alias, &mut batch);
             }
         }
-        let total = batch.senders().count();
+        for alias in &unsent {
+            if let Some(member) = self.members.one_mut(*alias) {
+                member.outbox.drain_events(*alias, &mut batch, &mut addressed);
+                member.waits = false;
+            }
+        }
+        let mut report = self.tell_batch(batch);
+        for (from, sequence, said) in addressed {
+            self.tell_some(from, sequence, said, &mut report);
+        }
+        report
+    }
+
+    fn tell_batch(&mut self, batch: Batch) -> Report {
+        let total = batch.len();
         let mut report = Report { entries: total, ..Report::default() };
         if total == 0 {
             return report;
         }
         // How many entries come from behind each link: a link that sent them all need not hear them.
         let mut own: HashMap<LinkId, usize> = HashMap::new();
-        for member in batch.senders().filter_map(|alias| self.members.one(alias)) {
+        for member in batch.items().filter_map(|item| self.members.one(item.from)) {
             *own.entry(member.link).or_default() += 1;
         }
         let frame = Frame::Batch(Arc::new(batch));
         self.links.spread(&frame, |link| total - own.get(&link).copied().unwrap_or(0), &mut report);
         report
+    }
+
+    /// What is for some goes past the batch that all share.
+    fn tell_some(&mut self, from: Alias, sequence: Sequence, said: Outgoing, report: &mut Report) {
+        let Some(sender) = self.members.one(from).map(|member| member.sender.clone()) else { return };
+        let to = said.to.clone();
+        let batch = Batch::of_one(self.tag, (from, sender), Kind::Event, sequence, said);
+        report.entries += 1;
+        self.push(from, to.as_deref(), &Frame::Batch(Arc::new(batch)), report);
     }
 
     fn drop_gone(&mut self) -> usize {

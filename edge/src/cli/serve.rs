@@ -75,6 +75,7 @@ impl ServeOptions {
             pre_auth: limits.pre_auth,
             pre_auth_per_ip: limits.pre_auth_per_ip,
             rooms: config.rooms,
+            livekit: config.livekit,
             public_peers: config.public_peers,
             http_rate: limits.http_rate,
             http_burst: limits.http_burst,
@@ -112,6 +113,7 @@ fn ready_line(edge: &Edge, public: &Public) -> String {
     json!({
         "http": format!("http://{http}"),
         "quic": quic.map(|quic| format!("https://{quic}")),
+        "livekit": edge.livekit_address().map(|address| diallable(address).to_string()),
         "websocket": quic.map(|_| format!("ws://{http}{WEBSOCKET_PATH}")),
         "public_http": public.http_url.as_ref().map(ToString::to_string),
         "public_quic": public.quic_url.as_ref().map(ToString::to_string),

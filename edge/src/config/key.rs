@@ -23,8 +23,17 @@ pub struct Key {
 }
 
 /// Keys whose values nobody should read in a log. A URL may hold a password.
-const SECRETS: [&str; 6] =
-    ["ws_room.secret", "ws_room.former_secret", "nats.url", "nats.password", "nats.token", "nats.nkey"];
+const SECRETS: [&str; 9] = [
+    "ws_room.secret",
+    "ws_room.former_secret",
+    "livekit.ice_servers",
+    "livekit.api_secret",
+    "livekit.former_api_secret",
+    "nats.url",
+    "nats.password",
+    "nats.token",
+    "nats.nkey",
+];
 
 impl Key {
     /// The environment variable by the key's name: `ATOLL_QUIC__LISTEN` for `quic.listen`.

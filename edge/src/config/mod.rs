@@ -14,6 +14,7 @@ mod file;
 mod kernels;
 mod key;
 mod keys;
+mod livekit;
 mod log;
 mod nats;
 mod networks;
@@ -33,6 +34,7 @@ pub use ethereum::{EthereumNetwork, EthereumNetworkError};
 pub use kernels::Kernels;
 pub use key::Key;
 pub use keys::KEYS;
+pub use livekit::{IceServer, IceServerError, LIVEKIT_KEY_BYTES, Livekit, LivekitDoor, LivekitUrl, LivekitUrlError};
 pub use log::LogFilter;
 pub use nats::Nats;
 pub use networks::{Network, NetworkError};
@@ -48,6 +50,7 @@ pub use value::Value;
 use crate::outbound::{CatalystUrls, ServiceUrl};
 use atoll_compat::FixedAdapter;
 use atoll_core::auth::ServerName;
+use atoll_core::region::DefaultTransport;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -87,6 +90,8 @@ pub struct Config {
     pub room_tick: Option<Duration>,
     /// `rooms.*`, `transport.*`, `ws_room.*`: rooms and the way there.
     pub rooms: Rooms,
+    /// `livekit.*`: LiveKit's clients, here or elsewhere.
+    pub livekit: Livekit,
     /// `public_peers`: whether the public lists name peers.
     pub public_peers: bool,
     /// `comms.fixed_adapter`: the one room of all kernels; they go by islands when `None`.
@@ -140,9 +145,13 @@ pub struct Sources {
 }
 
 /// Keys that are of no use without another.
-const NOT_ALONE: [(&str, &str); 12] = [
+const NOT_ALONE: [(&str, &str); 16] = [
     ("tls.certificate", "tls.key"),
     ("tls.key", "tls.certificate"),
+    ("livekit.api_key", "livekit.api_secret"),
+    ("livekit.api_secret", "livekit.api_key"),
+    ("livekit.former_api_key", "livekit.former_api_secret"),
+    ("livekit.url", "livekit.api_key"),
     ("nats.user", "nats.password"),
     ("nats.password", "nats.user"),
     ("nats.certificate", "nats.key"),
@@ -227,6 +236,11 @@ impl Config {
                 problems.push(Problem::Alone { origin: origin.clone(), given, missing });
             }
         }
+        let leads_to_livekit = self.livekit.url.is_some() || (self.roles.edge && self.livekit.enabled);
+        if self.rooms.transport == DefaultTransport::Livekit && !leads_to_livekit {
+            let origin = origins.get("transport.default").cloned().unwrap_or(Origin::Default);
+            problems.push(Problem::Nowhere { origin });
+        }
         if !self.roles.are_all() && self.nats.url.is_empty() {
             let origin = origins.get("roles").cloned().unwrap_or(Origin::Default);
             problems.push(Problem::Alone { origin, given: "roles", missing: "nats.url" });
@@ -275,6 +289,7 @@ impl Default for Config {
             resume_window: Duration::from_secs(60),
             room_tick: None,
             rooms: Rooms::default(),
+            livekit: Livekit::default(),
             public_peers: true,
             fixed_adapter: None,
             catalyst: CatalystUrls::default(),

@@ -87,6 +87,15 @@ pub enum Problem {
         /// The key that is not.
         missing: &'static str,
     },
+    /// Kernels are to be sent to LiveKit, and there is none.
+    #[error(
+        "transport.default = livekit ({origin}) leads nowhere: it needs livekit.url, or an edge whose livekit.enabled is not \
+         false"
+    )]
+    Nowhere {
+        /// Who says it.
+        origin: Origin,
+    },
     /// Two values of which only one can hold.
     #[error("{} ({}) and {} ({}) are both set: set one of them", first.0, first.1, second.0, second.1)]
     Both {
@@ -104,7 +113,7 @@ impl Problem {
             Self::Unreadable { .. } => (0, 0),
             Self::Syntax { origin, .. } | Self::Unknown { origin, .. } | Self::Value { origin, .. } => origin.place(),
             Self::Twice { second, .. } => second.place(),
-            Self::Conflict { .. } | Self::Alone { .. } | Self::Both { .. } => (3, 0),
+            Self::Conflict { .. } | Self::Alone { .. } | Self::Nowhere { .. } | Self::Both { .. } => (3, 0),
         }
     }
 }

@@ -11,6 +11,7 @@ pub(super) fn write(page: &mut Page, kernels: &KernelStatus, topics: &TopicsStat
         ("archipelago", &kernels.archipelago),
         ("signed_login", &kernels.signed_login),
         ("ws_room", &kernels.ws_room),
+        ("livekit", &kernels.livekit),
     ];
     let each = |page: &mut Page, name: &str, value: fn(&DoorStatus) -> u64| {
         for (door, status) in doors {

@@ -2,7 +2,7 @@
 
 use super::ending::Ending;
 use super::streams::{ByteSink, ByteSource, Datagrams, End, IncomingStream, Lane, Sent, Streams};
-use atoll_core::room::{Batch, Format, WEBTRANSPORT_PREFIX};
+use atoll_core::room::{Batch, WEBTRANSPORT_PREFIX, WebTransport};
 use atoll_proto::close::CloseCode;
 use bytes::{Buf, Bytes};
 use std::net::IpAddr;
@@ -141,7 +141,7 @@ impl Queues {
         if queue.max_capacity() - queue.capacity() >= BEHIND {
             return Sent::Behind;
         }
-        let chunks = batch.encoded(Format::WebTransport);
+        let chunks = batch.encoded::<WebTransport>();
         for (sent, chunk) in chunks.iter().enumerate() {
             let mut chunk = chunk.clone();
             chunk.advance(WEBTRANSPORT_PREFIX.len());

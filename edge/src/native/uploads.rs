@@ -13,6 +13,7 @@ use atoll_proto::lanes::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -24,6 +25,9 @@ const SLICE: usize = 64 * 1024;
 
 /// Messages that wait for the session, beside those being read.
 const WAITING: usize = 2;
+
+/// How long a stream whose message has come may take to end.
+const LAST_WORD: Duration = Duration::from_secs(10);
 
 /// Something that came on a lane.
 #[derive(Debug)]
@@ -110,7 +114,11 @@ async fn read(stream: IncomingStream, shared: Shared) {
 async fn read_typed(mut reader: Reader, shared: Shared) -> Result<(), Fault> {
     match reader.byte().await? {
         ORDERED_STREAM => read_ordered(reader, shared).await,
-        LARGE_STREAM => read_large(&mut reader, &shared).await,
+        LARGE_STREAM => {
+            read_large(&mut reader, &shared).await?;
+            reader.end().await;
+            Ok(())
+        }
         _ => {
             reader.stream.stop();
             Ok(())
@@ -260,6 +268,15 @@ impl Reader {
         let piece = bytes.split_to(bytes.len().min(most));
         self.buffer.extend_from_slice(&bytes);
         Ok(piece)
+    }
+
+    /// Waits for the end of a stream that should bring nothing more. Let go before it, QUIC would stop the stream, and a
+    /// client that is about to end it would take that for a failure.
+    async fn end(&mut self) {
+        if self.buffer.is_empty() {
+            // What comes instead of the end, or does not come at all, is stopped.
+            let _ = tokio::time::timeout(LAST_WORD, self.stream.read(1)).await;
+        }
     }
 
     async fn more(&mut self, most: usize) -> Result<(), SourceEnd> {

@@ -244,3 +244,26 @@ async fn streams_of_other_types_are_stopped_and_those_that_break_off_are_no_faul
     let arrived = scene.uploads.next().await.unwrap();
     assert!(matches!(arrived.news, News::Gap { first: 1, last: 4 }) && arrived.lane == Lane::Ordered);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_large_stream_is_not_stopped_before_its_client_ends_it() {
+    let mut scene = Scene::new(MAX_LARGE);
+    let (whole, surplus, silent) = (scene.open(), scene.open(), scene.open());
+    for (stream, number) in [(&whole, 1), (&surplus, 2), (&silent, 3)] {
+        stream.send(large(number, 3)).await.unwrap();
+        stream.send(Bytes::from_static(b"abc")).await.unwrap();
+        assert_eq!(scene.number().await, number);
+    }
+    let came = Instant::now();
+    assert!(scene.is_quiet(LAST_WORD / 2).await);
+    assert!([&whole, &surplus, &silent].iter().all(|stream| !stream.is_closed()));
+    // More than was announced is not read.
+    surplus.send(Bytes::from_static(b"d")).await.unwrap();
+    surplus.closed().await;
+    assert!(!whole.is_closed());
+    drop(whole);
+    // Nor is a stream kept for good that never ends.
+    silent.closed().await;
+    assert!((LAST_WORD..=LAST_WORD + Duration::from_millis(10)).contains(&came.elapsed()), "{:?}", came.elapsed());
+    assert!(scene.is_quiet(LAST_WORD).await);
+}

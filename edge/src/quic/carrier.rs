@@ -1,7 +1,7 @@
 //! One QUIC connection, whichever way it came: WebTransport or raw QUIC.
 
 use crate::native::{End, Lane, Sent};
-use atoll_core::room::{Batch, Format, WEBTRANSPORT_PREFIX};
+use atoll_core::room::{Batch, WEBTRANSPORT_PREFIX, WebTransport};
 use atoll_proto::close::CloseCode;
 use atoll_proto::lanes::{LARGE_STREAM, ORDERED_STREAM};
 use bytes::{Buf, Bytes};
@@ -136,7 +136,7 @@ impl QuicCarrier {
         if unsent > BEHIND {
             return Sent::Behind;
         }
-        let chunks = batch.encoded(Format::WebTransport);
+        let chunks = batch.encoded::<WebTransport>();
         let surplus = WEBTRANSPORT_PREFIX.len() - self.0.prefix.len();
         let mut too_large = 0;
         for (sent, chunk) in chunks.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! A region's queues and tasks in virtual time. Nothing moves between two calls unless a test awaits.
 
+mod absent;
 mod bulletins;
 mod elsewhere;
 mod failures;
@@ -8,6 +9,7 @@ mod queues;
 mod reseat;
 mod rooms;
 mod session;
+mod strings;
 mod topics;
 
 use super::*;

@@ -182,45 +182,6 @@ async fn a_proof_is_the_sessions_in_its_island_and_a_session_enters_rooms_by_rul
 }
 
 #[tokio::test(start_paused = true)]
-async fn strings_are_written_by_what_a_client_can_use() {
-    let host: Arc<dyn Host> = Arc::new(TestHost(Instant::now()));
-    let ws_url = "wss://edge.example.org/base".to_owned();
-    let strings = ByCapabilities {
-        default: DefaultTransport::Ws,
-        ws_url,
-        foreign_ws_url: Some("wss://rooms.example.org".to_owned()),
-        keys: keys(),
-        host,
-    };
-    let write = |transports: &[Transport]| {
-        let client = transports.iter().fold(Capabilities::NONE, |all, transport| all.with(*transport));
-        strings.write("I7", address(1), SessionId(3), client)
-    };
-    assert_eq!(write(&[Transport::Quic, Transport::WsRoom]), "quic:I7");
-    for (transports, path) in [
-        (&[Transport::WsRoom, Transport::Livekit][..], "rooms"),
-        (&[Transport::Livekit, Transport::FirstWsRoom, Transport::P2p], "ws-rooms"),
-    ] {
-        let string = write(transports);
-        let (url, token) = string.split_once("?access_token=").unwrap();
-        assert_eq!(url, format!("ws-room:wss://edge.example.org/base/{path}/I7"));
-        let verified = keys().verify(token, "I7", 0).unwrap();
-        assert_eq!((verified.address, verified.session), (address(1), Some(SessionId(3))));
-    }
-    assert_eq!(write(&[Transport::Livekit]), OFFLINE);
-    // Of other programs' sessions nothing is known but the address.
-    let foreign = strings.write_for_foreign("I7", address(1));
-    let token = foreign.strip_prefix("ws-room:wss://rooms.example.org/rooms/I7?access_token=").unwrap();
-    let verified = keys().verify(token, "I7", 0).unwrap();
-    assert_eq!((verified.address, verified.session), (address(1), None));
-    let nowhere = ByCapabilities { foreign_ws_url: None, keys: keys(), ..strings };
-    assert_eq!(nowhere.write_for_foreign("I7", address(1)), OFFLINE);
-    assert_eq!("ws".parse(), Ok(DefaultTransport::Ws));
-    assert_eq!("livekit".parse::<DefaultTransport>(), Err(DefaultTransportError));
-    assert!(!format!("{nowhere:?}").contains("secret"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn nobody_proves_its_way_to_the_seat_of_a_native_client() {
     let wallet = Key::of(1);
     let region = region_with(&["world-* open"]);
@@ -250,4 +211,33 @@ async fn a_rule_opens_no_islands_room_even_if_it_has_its_name() {
     let region = region_with(&[]);
     let grant = by_token(&region, "I1", &token("I1", 3, None, 0)).await.unwrap();
     assert_eq!(grant.room(), &RoomId::new("I1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_a_door_has_checked_is_good_for_what_ours_are() {
+    let region = region_with(&["world-* open"]);
+    let session = session(&region, 1);
+    let verified = |session: Option<SessionId>, hidden| VerifiedToken { address: address(1), session, hidden };
+    let grant = async |room: &str, token| region.grant_in(room, Right::Verified(token)).await;
+    let mine = verified(Some(session.id()), true);
+    assert!(matches!(grant("I1", mine).await, Err(GrantError::Stale)), "before it stands anywhere");
+    move_to(&region, 1, "I1");
+    let granted = grant("I1", mine).await.unwrap();
+    assert!(granted.is_of_island() && granted.is_hidden());
+    let (seat, _) = sit(&region, granted).await;
+    let (_witness_session, _witness, _) = seated(&region, 2).await;
+    settle().await;
+    assert_eq!(region.status().seats, 2, "who hides has a seat");
+    // As with ours, one without a session is the session's where that stands.
+    let (same, _) = sit(&region, grant("I1", verified(None, true)).await.unwrap()).await;
+    assert_eq!(same.alias(), seat.alias());
+    assert!(grant("world-a", verified(None, false)).await.is_ok());
+    for (room, token) in [("world-a", mine), ("I1", verified(Some(SessionId(session.id().0 + 1)), false))] {
+        assert!(matches!(grant(room, token).await, Err(GrantError::Stale)), "{room} {token:?}");
+    }
+    assert!(matches!(grant("a/b", verified(None, false)).await, Err(GrantError::NoSuchRoom)));
+    move_to(&region, 1, "I2");
+    assert!(matches!(grant("I1", mine).await, Err(GrantError::Stale)), "the island was left for good");
+    drop(session);
+    assert!(matches!(grant("I2", mine).await, Err(GrantError::Stale)), "and so was the region");
 }

@@ -150,8 +150,8 @@ fn one_batch_is_shared_and_encoded_once() {
     room.tick(NOW);
     let (one, other) = (Arc::clone(&first.heard().batches[0]), Arc::clone(&second.heard().batches[0]));
     assert!(Arc::ptr_eq(&one, &other));
-    let chunks = one.encoded(Format::WebTransport);
-    assert_eq!(chunks.as_ptr(), other.encoded(Format::WebTransport).as_ptr());
+    let chunks = one.encoded::<WebTransport>();
+    assert_eq!(chunks.as_ptr(), other.encoded::<WebTransport>().as_ptr());
     assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.len() <= 1 + MAX_CHUNK && chunk[0] == 0));
 }
 

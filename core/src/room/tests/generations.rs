@@ -2,8 +2,6 @@
 
 use super::*;
 use atoll_proto::data;
-use atoll_proto::room_frames::{put_identity_message, put_peer_update, put_system_message};
-use bytes::BytesMut;
 use std::sync::Arc;
 
 fn older(message: data::data::Message) -> Bytes {
@@ -22,12 +20,6 @@ fn said(data: Bytes, with_identity: bool) -> Payload {
     Older { data, with_identity }.into()
 }
 
-fn frame(put: impl FnOnce(&mut BytesMut)) -> Bytes {
-    let mut out = BytesMut::new();
-    put(&mut out);
-    out.freeze()
-}
-
 /// A room of three, who have heard of each other, and what the third hears.
 fn three() -> (Room, [Joined; 3], Arc<Mutex<Vec<Frame>>>) {
     struct Shelf(Arc<Mutex<Vec<Frame>>>);
@@ -41,7 +33,7 @@ fn three() -> (Room, [Joined; 3], Arc<Mutex<Vec<Frame>>>) {
     let shelf = Arc::<Mutex<Vec<Frame>>>::default();
     let joined = [1, 2, 3].map(|number| {
         let link = Box::new(Shelf(if number == 3 { Arc::clone(&shelf) } else { Arc::default() }));
-        room.join(Sender::Peer(Address([number; 20])), None, link).unwrap()
+        room.join(newcomer(number, 1), link).unwrap()
     });
     room.tick(NOW);
     shelf.lock().unwrap().clear();
@@ -49,11 +41,11 @@ fn three() -> (Room, [Joined; 3], Arc<Mutex<Vec<Frame>>>) {
 }
 
 fn send(room: &mut Room, from: Joined, delivery: Delivery, payload: Payload) {
-    room.send(NOW, from.link, Packet { from: from.alias, delivery, sequence: None, payload }).unwrap();
+    room.send(NOW, from.link, Packet { from: from.alias, delivery, sequence: None, said: payload.into() }).unwrap();
 }
 
 #[test]
-fn an_ordered_packet_is_told_in_each_generations_words() {
+fn an_ordered_packet_keeps_the_words_it_was_said_in() {
     let (mut room, [a, ..], shelf) = three();
     send(&mut room, a, Delivery::Ordered, said(chat("hi"), false));
     send(&mut room, a, Delivery::Ordered, said(chat("me"), true));
@@ -69,20 +61,17 @@ fn an_ordered_packet_is_told_in_each_generations_words() {
         other => panic!("{other:?}"),
     };
     assert_eq!(ordered(0).payload(), Some(&later));
-    assert_eq!(ordered(0).rfc5().unwrap(), &frame(|out| put_peer_update(a.alias, &later, false, out)));
-    // Readers of the words it was said in get the very bytes.
-    assert_eq!(ordered(0).first(|| 0).unwrap(), &frame(|out| put_system_message(a.alias, &chat("hi"), out)));
-    let identity = ordered(1).sender.to_string();
-    let expected = frame(|out| put_identity_message(a.alias, &identity, &chat("me"), out));
-    assert_eq!(ordered(1).first(|| 0).unwrap(), &expected);
-    assert_eq!((ordered(2).payload(), ordered(2).rfc5()), (None, None));
-    assert_eq!(ordered(2).first(|| 0).unwrap(), &frame(|out| put_system_message(a.alias, &voice(), out)));
-    assert!(ordered(3).first(|| 7).unwrap().len() > later.len());
-    assert_eq!(ordered(3).first(|| 7).unwrap().as_ptr(), ordered(3).first(|| panic!("twice")).unwrap().as_ptr());
+    assert_eq!(ordered(3).payload(), Some(&later));
+    let older = |at: usize| ordered(at).older().map(|older| (older.data.clone(), older.with_identity));
+    assert_eq!(
+        [0, 1, 2, 3].map(older),
+        [Some((chat("hi"), false)), Some((chat("me"), true)), Some((voice(), false)), None]
+    );
+    assert_eq!(ordered(2).payload(), None, "voice has no words for the others");
 }
 
 #[test]
-fn a_batch_is_encoded_once_in_each_generations_words_and_order() {
+fn a_batch_has_each_packet_in_every_wording_and_in_order() {
     let (mut room, [a, b, _], shelf) = three();
     let at =
         |time| older(data::data::Message::Position(data::Position { time, position_x: 3.0, ..Default::default() }));
@@ -101,16 +90,18 @@ fn a_batch_is_encoded_once_in_each_generations_words_and_order() {
     let heard = shelf.lock().unwrap().pop().unwrap();
     let Frame::Batch(batch) = heard else { panic!("{heard:?}") };
     assert_eq!(batch.entries().len(), 4, "voice has no words for the others");
-    assert_eq!(batch.rfc5().len(), 4);
-    let first = batch.first(|| 1_660_000_000_000);
-    assert_eq!((first.frames.len(), first.untranslated), (4, 1));
-    let bytes = first.frames.without(None).next().unwrap();
-    let newest = frame(|out| put_system_message(a.alias, &at(1e12 + 10.0), out));
-    assert!(bytes.starts_with(&newest));
-    let last = [
-        frame(|out| put_system_message(a.alias, &voice(), out)),
-        frame(|out| put_system_message(b.alias, b"unknown", out)),
+    let items: Vec<_> = batch.items().map(|item| (item.from, item.rfc4.is_some(), item.older.cloned())).collect();
+    let (a, b) = (a.alias, b.alias);
+    let expected = [
+        (a, true, Some(at(1e12 + 10.0))),
+        (b, true, None),
+        (a, false, Some(voice())),
+        (b, true, None),
+        (b, true, None),
     ];
-    assert!(bytes.ends_with(&last.concat()));
-    assert_eq!(batch.first(|| panic!("twice")).frames.bytes(), bytes.len());
+    assert_eq!(items, expected);
+    let from_items = batch.items().filter_map(|item| item.rfc4.cloned());
+    assert!(from_items.eq(batch.entries().iter().map(|entry| entry.payload.clone())));
+    assert_eq!([a, b].map(|alias| batch.sender(alias).cloned()), [Some(peer(1)), Some(peer(2))]);
+    assert_eq!(batch.sender(Alias(2)), None, "who said nothing");
 }

@@ -89,3 +89,18 @@ fn a_packet_too_large_for_one_reaches_the_others_and_its_sender_is_told() {
     let report = send(&mut room, a, Delivery::Ordered, None, text("little")).unwrap();
     assert_eq!((report.delivered, report.too_large), (2, 0));
 }
+
+#[test]
+fn what_may_be_lost_is_asked_for_by_what_it_is() {
+    let voice = rfc4::Packet { message: Some(rfc4::packet::Message::Voice(rfc4::Voice::default())) };
+    for (packet, delivery) in [
+        (position(1.0), Delivery::Update),
+        (voice.encode_to_vec().into(), Delivery::Voice),
+        (text("unknown"), Delivery::Event),
+        (Bytes::new(), Delivery::Event),
+        (vec![1; MAX_PAYLOAD].into(), Delivery::Event),
+        (vec![1; MAX_PAYLOAD + 1].into(), Delivery::Ordered),
+    ] {
+        assert_eq!(Delivery::unreliable(&packet), delivery, "{packet:?}");
+    }
+}

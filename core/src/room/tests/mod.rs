@@ -1,8 +1,10 @@
 //! Rooms under a link that writes everything down, and objects to what no link should hear.
 
+mod addressed;
 mod at_once;
 mod broadcast;
 mod generations;
+mod hidden;
 mod limits;
 mod membership;
 mod properties;
@@ -126,6 +128,10 @@ fn peer(number: u8) -> Sender {
     Sender::Peer(Address([number; 20]))
 }
 
+fn newcomer(number: u8, session: u64) -> Newcomer {
+    Newcomer { sender: peer(number), session: Some(SessionId(session)), hidden: false }
+}
+
 /// Seats peer `number` with the session of that number.
 fn join(room: &mut Room, number: u8) -> (Joined, Ear) {
     join_as(room, number, number.into()).unwrap()
@@ -133,7 +139,7 @@ fn join(room: &mut Room, number: u8) -> (Joined, Ear) {
 
 fn join_as(room: &mut Room, number: u8, session: u64) -> Result<(Joined, Ear), JoinError> {
     let ear = Ear::default();
-    let joined = room.join(peer(number), Some(SessionId(session)), Box::new(ear.clone()))?;
+    let joined = room.join(newcomer(number, session), Box::new(ear.clone()))?;
     Ok((joined, ear))
 }
 
@@ -147,7 +153,7 @@ fn text(text: &'static str) -> Bytes {
 }
 
 fn packet(from: Alias, delivery: Delivery, sequence: impl Into<Option<u16>>, payload: Bytes) -> Packet {
-    Packet { from, delivery, sequence: sequence.into().map(Sequence), payload: payload.into() }
+    Packet { from, delivery, sequence: sequence.into().map(Sequence), said: payload.into() }
 }
 
 fn send_at(

@@ -206,7 +206,7 @@ proptest! {
             prop_assert!(world.room.members() <= MEMBERS);
         }
         // Somebody comes, so that links that have gone are found out: one tick to drop them, one to tell.
-        let _ = world.room.join(Sender::Server("last".into()), None, Box::new(Ear::default()));
+        let _ = world.room.join(Newcomer { sender: Sender::Server("last".into()), session: None, hidden: false }, Box::new(Ear::default()));
         world.room.tick(NOW);
         world.room.tick(NOW);
         prop_assert_eq!(world.room.next_tick(NOW), None);

@@ -103,7 +103,7 @@ fn the_seat_ends_with_its_current_link() {
     let (first, _) = join(&mut room, 1);
     let gone = Ear::default();
     gone.heard().answer = Some(Pressure::Gone);
-    room.join(peer(1), Some(SessionId(1)), Box::new(gone)).unwrap();
+    room.join(newcomer(1, 1), Box::new(gone)).unwrap();
     assert_eq!(room.next_tick(NOW), Some(NOW));
     assert_eq!(room.tick(NOW).gone, 1);
     assert!(room.is_empty(), "a former line is no link");

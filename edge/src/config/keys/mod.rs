@@ -1,5 +1,6 @@
 //! The one list of keys.
 
+mod livekit;
 mod nats;
 mod realm;
 mod rooms;
@@ -178,6 +179,15 @@ pub const KEYS: &[Key] = &[
     rooms::WS_ROOM_SECRET,
     rooms::WS_ROOM_FORMER_SECRET,
     rooms::WS_ROOM_URL,
+    livekit::ENABLED,
+    livekit::LISTEN,
+    livekit::TCP,
+    livekit::ICE_SERVERS,
+    livekit::API_KEY,
+    livekit::API_SECRET,
+    livekit::FORMER_API_KEY,
+    livekit::FORMER_API_SECRET,
+    livekit::URL,
     realm::KERNELS_BFF_P2P,
     realm::KERNELS_BFF_COORDINATES,
     realm::KERNELS_ARCHIPELAGO_WS_ROOM,

@@ -23,7 +23,7 @@ pub(super) const TRANSPORT_DEFAULT: Key = Key {
     flag: None,
     placeholder: "NAME",
     help: "The transport that kernels are sent to for their island, if they can use it; else the first that they can",
-    rule: "`ws`",
+    rule: "`ws` or `livekit`",
     example: "",
     written: |config| Some(quoted(config.rooms.transport)),
     set: |config, value| value.parse().map(|transport| config.rooms.transport = transport),
@@ -62,6 +62,7 @@ pub(super) const WS_ROOM_URL: Key = Key {
     set: |config, value| value.parse().map(|url| config.rooms.url = Some(url)),
 };
 
-fn secret(value: &Value) -> Option<Secret> {
+/// A secret that is long enough.
+pub(super) fn secret(value: &Value) -> Option<Secret> {
     value.text().filter(|text| text.len() >= SHORTEST).map(|text| Secret(text.to_owned()))
 }

@@ -59,6 +59,10 @@ fn partner(key: &str) -> &'static str {
     match key {
         "tls.certificate" => "\ntls.key = '/partner'",
         "tls.key" => "\ntls.certificate = '/partner'",
+        "livekit.api_key" => "\nlivekit.api_secret = 'sixteen bytes or'",
+        "livekit.api_secret" => "\nlivekit.api_key = 'partner'",
+        "livekit.former_api_key" => "\nlivekit.former_api_secret = 'sixteen bytes or'",
+        "livekit.url" => "\nlivekit.api_key = 'partner'\nlivekit.api_secret = 'sixteen bytes or'",
         "nats.user" => "\nnats.url = ['nats://a']\nnats.password = 'partner'",
         "nats.password" => "\nnats.url = ['nats://a']\nnats.user = 'partner'",
         "nats.certificate" => "\nnats.url = ['nats://a']\nnats.key = '/partner'",
@@ -92,11 +96,11 @@ fn a_source_that_is_silent_leaves_what_a_weaker_one_said() {
                 [archipelago]\nflush_interval = 3\njoin_distance = 11\nleave_distance = 12.5\nmax_peers = 13\n\
                 peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth = 20\npre_auth_per_ip = 17\nhttp_rate = 21\nhttp_burst = 22\n\
                 [tls]\ncertificate = '/c'\nkey = '/k'\n[public]\nhttp_url = 'http://h'\nquic_url = 'https://q:1'\n\
-                ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[rooms]\nrules = ['x open']\n[ws_room]\nsecret = '0123456789abcdef'\nformer_secret = '0123456789abcdef'\nurl = 'http://r'\n[kernels]\nbff_p2p = true\nbff_coordinates = 'float'\narchipelago_ws_room = false\n[region]\nallow_split = true\n[nats]\nurl = ['nats://n']\nuser = 'u'\npassword = 'p'\nroots = '/r'\ncertificate = '/c'\nkey = '/k'\n\
+                ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[rooms]\nrules = ['x open']\n[ws_room]\nsecret = '0123456789abcdef'\nformer_secret = '0123456789abcdef'\nurl = 'http://r'\n[transport]\ndefault = 'livekit'\n[livekit]\nenabled = false\nlisten = '[::1]:3'\ntcp = false\nice_servers = ['stun:s']\napi_key = 'k'\napi_secret = '0123456789abcdef'\nformer_api_key = 'f'\nformer_api_secret = '0123456789abcdef'\nurl = 'wss://l'\n[kernels]\nbff_p2p = true\nbff_coordinates = 'float'\narchipelago_ws_room = false\n[region]\nallow_split = true\n[nats]\nurl = ['nats://n']\nuser = 'u'\npassword = 'p'\nroots = '/r'\ncertificate = '/c'\nkey = '/k'\n\
                 engine_subjects = false\ndocumented_subjects = false\ndocumented_heartbeats = true\nclient_proto_coordinates = 'float'\nengine_coordinates = 'double'\n[shutdown]\ngrace = 19\n";
     let config = Given::file(file).read().unwrap();
-    // Of the ways to say who one is there can be one, and of transports there is one so far.
-    let others = ["nats.token", "nats.nkey", "nats.credentials", "transport.default"];
+    // Of the ways to say who one is there can be one.
+    let others = ["nats.token", "nats.nkey", "nats.credentials"];
     for key in KEYS.iter().filter(|key| !others.contains(&key.name)) {
         assert_ne!((key.written)(&config), key.default_value(), "{}", key.name);
     }
@@ -125,6 +129,7 @@ fn each_key_can_be_given_by_each_of_its_names() {
     for (key, names) in [
         ("quic.listen", &["ATOLL_QUIC", "ATOLL_QUIC__LISTEN"][..]),
         ("http.listen", &["ATOLL_HTTP", "ATOLL_HTTP__LISTEN"]),
+        ("livekit.listen", &["ATOLL_LIVEKIT", "ATOLL_LIVEKIT__LISTEN"]),
         ("server.name", &["ATOLL_SERVER_NAME", "ATOLL_SERVER__NAME"]),
         ("state_dir", &["ATOLL_STATE_DIR"]),
         ("log", &["ATOLL_LOG"]),
@@ -160,6 +165,7 @@ fn names_of_keys_are_unique_and_sections_stand_together() {
             "rooms",
             "transport",
             "ws_room",
+            "livekit",
             "kernels",
             "comms",
             "catalyst",

@@ -58,9 +58,17 @@ fn each_source_is_held_to_the_same_bounds() {
         ("catalyst.lambdas_url", &["https://a/lambdas"], &["", "ftp://a", "https://u:p@a"]),
         ("ethereum.network", &["mainnet", "goerli", "sepolia"], &["", "Mainnet", "1"]),
         ("ethereum.rpc_url", &["http://127.0.0.1:8545", "https://a/b?c=d"], &["", "a", "ws://a"]),
-        ("transport.default", &["ws"], &["", "WS", "livekit"]),
+        ("transport.default", &["ws", "livekit"], &["", "WS", "p2p"]),
         ("ws_room.secret", &["sixteen bytes or"], &["", "fifteen bytes o"]),
         ("ws_room.former_secret", &["sixteen bytes or"], &["", "fifteen bytes o"]),
+        ("livekit.enabled", &["true", "false"], &["yes"]),
+        ("livekit.listen", &["[::]:7882", "127.0.0.1:0"], &["localhost:7882", "127.0.0.1"]),
+        ("livekit.tcp", &["true", "false"], &["no"]),
+        ("livekit.api_key", &["k"], &["", "a b"]),
+        ("livekit.api_secret", &["sixteen bytes or"], &["", "fifteen bytes o"]),
+        ("livekit.former_api_key", &["k"], &["", "a b"]),
+        ("livekit.former_api_secret", &["sixteen bytes or"], &["", "fifteen bytes o"]),
+        ("livekit.url", &["wss://a", "ws://[::1]:7880/x"], &["", "a", "https://a", "wss://a?b"]),
         ("quic.gso", &["true", "false"], &["yes", "1", "TRUE"]),
         ("tls.certificate", &["/x"], &["", "~/x"]),
         ("tls.key", &["/x"], &["", "~/x"]),
@@ -161,7 +169,8 @@ fn files_that_are_none_are_refused() {
 #[test]
 fn a_secret_that_is_refused_is_not_shown() {
     let secrets = KEYS.iter().filter(|key| ["nats.password", "nats.token", "nats.nkey"].contains(&key.name));
-    for key in secrets.chain([key_of("ws_room.secret"), key_of("ws_room.former_secret")]) {
+    let others = ["ws_room.secret", "ws_room.former_secret", "livekit.api_secret", "livekit.former_api_secret"];
+    for key in secrets.chain(others.map(key_of)) {
         let (section, name) = key.name.split_once('.').unwrap();
         let refused = Given::file(&format!("[{section}]\n{name} = ['hush']")).refused();
         assert_eq!(refused, [format!("FILE:2: {} = … is refused: it has to be {}", key.name, key.rule)]);

@@ -1,0 +1,57 @@
+//! How a room reaches a participant.
+
+use super::mailbox::{Mail, Mailbox};
+use crate::counters::RoomCounters;
+use atoll_core::room::{Frame, Link, Pressure};
+use atoll_proto::datagram::Tag;
+use std::sync::Arc;
+
+/// Largest packet that a data channel carries with what is around it: clients take messages of 64 KiB at most.
+pub(super) const MAX_PAYLOAD: usize = 65_000;
+
+/// The link of one seat.
+pub(super) struct RoomLink {
+    mailbox: Arc<Mailbox>,
+    counters: Arc<RoomCounters>,
+}
+
+impl RoomLink {
+    pub(super) fn new(mailbox: Arc<Mailbox>, counters: Arc<RoomCounters>) -> Self {
+        Self { mailbox, counters }
+    }
+
+    fn must(&self, mail: Mail) -> Pressure {
+        if self.mailbox.push(mail) { Pressure::Flowing } else { Pressure::Gone }
+    }
+}
+
+impl Link for RoomLink {
+    fn push(&mut self, _: Tag, frame: Frame) -> Pressure {
+        match frame {
+            Frame::Members(list) => self.must(Mail::Members(list)),
+            Frame::Batch(batch) | Frame::Voice(batch) => {
+                self.mailbox.push_batch(batch);
+                Pressure::Flowing
+            }
+            Frame::Ordered(ordered) => match ordered.payload().map(|payload| payload.len()) {
+                Some(length) if length > MAX_PAYLOAD => Pressure::TooLarge,
+                Some(_) => self.must(Mail::Ordered(ordered)),
+                // Only clients of 2022's summer have words for it.
+                None => {
+                    self.counters.untranslated.add(1);
+                    Pressure::Flowing
+                }
+            },
+            Frame::Refused { .. } => {
+                self.counters.refused.add(1);
+                Pressure::Flowing
+            }
+            // There are no words for it here; the region counts it.
+            Frame::NotForAll { .. } => Pressure::Flowing,
+            Frame::Closed(reason) => {
+                self.mailbox.push(Mail::Closed(reason));
+                Pressure::Gone
+            }
+        }
+    }
+}

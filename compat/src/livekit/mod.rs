@@ -1,0 +1,114 @@
+//! Rooms for LiveKit's own clients: kernels that are told `livekit:…` connect here with the SDK that they shipped with, and are in
+//! the same room as everybody else.
+//!
+//! | path | who comes |
+//! |---|---|
+//! | `/rtc` | clients with two connections, one for each direction (protocols 7 to 17) |
+//! | `/rtc/v1` | clients with one (since 2025) |
+//! | `/rtc/validate`, `/rtc/v1/validate` | those whom the first two did not let in, to hear why |
+//!
+//! A WebSocket carries signals; media and data flow over WebRTC, through one UDP port for all, or TCP ([`IcePorts`]). What a client
+//! sends lossily is an update or an event by what it is; what it sends reliably is ordered. Whoever came by another door is a
+//! participant whose identity is its address. Sound goes from LiveKit's clients to LiveKit's clients.
+//!
+//! What is not here: video, encryption from end to end, data tracks, simulcast, TURN, and rooms made by anybody but the region.
+
+mod data;
+mod ice_tcp;
+mod join;
+mod link;
+mod lobby;
+mod mailbox;
+mod participant;
+mod peer;
+mod ports;
+mod presence;
+mod request;
+mod requests;
+mod rooms;
+mod routes;
+mod sdp;
+mod signals;
+mod speech;
+mod stun;
+mod talk;
+mod tracks;
+
+pub use livekit_protocol::IceServer;
+pub use ports::IcePorts;
+
+use crate::counters::RoomCounters;
+use crate::doorway::Doorway;
+use crate::ws_room::outgoing;
+use atoll_core::auth::LivekitKeys;
+use atoll_core::limit::{AmongEquals, Budget, Crowd};
+use axum::Router;
+use axum::routing::{any, get};
+use lobby::Lobby;
+use rooms::Rooms;
+use std::sync::Arc;
+use str0m::config::DtlsCert;
+
+/// Participants for each session of the region: kernels enter the next island before they leave the last.
+const SEATS_PER_SESSION: usize = 2;
+
+/// What the door is to know.
+pub struct Settings {
+    /// Who may come in is who has a token signed with one of these.
+    pub keys: LivekitKeys,
+    /// Where media and data flow.
+    pub ports: IcePorts,
+    /// What clients are told of servers that help them reach this one.
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// The door cannot be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The system made no key for the connections' certificate.
+    #[error("no certificate for WebRTC could be made")]
+    Certificate,
+}
+
+#[derive(Clone)]
+struct Door {
+    doorway: Doorway,
+    keys: LivekitKeys,
+    ports: Arc<ports::Shared>,
+    _ports: Arc<IcePorts>,
+    certificate: Arc<DtlsCert>,
+    ice_servers: Arc<[IceServer]>,
+    rooms: Arc<Rooms>,
+    lobby: Arc<Lobby>,
+    crowd: Arc<Crowd>,
+    budget: Arc<Budget>,
+    counters: Arc<RoomCounters>,
+}
+
+/// The door's routes. Each request must carry a [`ClientAddress`](crate::ClientAddress) among its extensions.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn routes(doorway: Doorway, settings: Settings) -> Result<Router, OpenError> {
+    let most = doorway.region.settings().max_sessions.saturating_mul(SEATS_PER_SESSION);
+    let counters = Arc::clone(&doorway.counters().rooms);
+    let door = Door {
+        doorway,
+        keys: settings.keys,
+        ports: settings.ports.shared(),
+        _ports: Arc::new(settings.ports),
+        certificate: Arc::new(peer::certificate().ok_or(OpenError::Certificate)?),
+        ice_servers: settings.ice_servers.into(),
+        rooms: Arc::default(),
+        lobby: Arc::default(),
+        crowd: Arc::new(Crowd::new(most, None, AmongEquals::NewcomerLeaves)),
+        budget: outgoing::budget(),
+        counters,
+    };
+    Ok(Router::new()
+        .route("/rtc", any(join::enter_pair))
+        .route("/rtc/v1", any(join::enter_single))
+        .route("/rtc/validate", get(join::validate))
+        .route("/rtc/v1/validate", get(join::validate))
+        .with_state(door))
+}

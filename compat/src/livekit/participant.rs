@@ -1,0 +1,324 @@
+//! One participant: its connections, its WebSocket when it has one, and its seat. A task of its own drives it.
+
+use super::Door;
+use super::data::DataPackets;
+use super::lobby::{Entry, Return};
+use super::mailbox::{Mail, Mailbox};
+use super::peer::{Lane, Peer, PeerEvent};
+use super::request::Dialect;
+use super::rooms::{Notice, Place};
+use super::routes::{Datagram, Inbox, Side};
+use super::signals::{Signals, come_again, go};
+use super::speech::Speech;
+use super::talk::Talk;
+use super::tracks::{Heard, Published};
+use crate::ended::Ended;
+use crate::socket::Socket;
+use atoll_core::auth::LivekitToken;
+use atoll_core::limit::Spot;
+use atoll_core::region::Over;
+use atoll_core::room::{CloseReason, Sender};
+use atoll_proto::datagram::Alias;
+use bytes::Bytes;
+use livekit_protocol::DisconnectReason;
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How long the first connection may take.
+const CONNECTING: Duration = Duration::from_secs(15);
+
+/// How long a participant may be without a WebSocket, or without a connection that it had.
+const AWAY: Duration = Duration::from_secs(15);
+
+/// How long the last words may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Datagrams that are taken in at a time.
+const DATAGRAMS: usize = 64;
+
+/// One participant.
+pub(super) struct Participant {
+    pub(super) door: Door,
+    pub(super) token: LivekitToken,
+    pub(super) dialect: Dialect,
+    pub(super) sid: Arc<str>,
+    pub(super) alias: Alias,
+    pub(super) place: Place,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) talk: Talk,
+    pub(super) inbox: Inbox,
+    pub(super) publisher: Peer,
+    /// None with a single connection.
+    pub(super) subscriber: Option<Peer>,
+    pub(super) signals: Signals,
+    /// Everybody else in the room.
+    pub(super) others: BTreeMap<Alias, Sender>,
+    pub(super) published: Published,
+    pub(super) heard: Heard,
+    pub(super) speech: Speech,
+    /// The number of the last reliable packet, of a client that numbers them.
+    pub(super) last_number: u32,
+    /// An offer is to be made as soon as the last has been answered.
+    pub(super) owes_offer: bool,
+    pub(super) has_joined: bool,
+    /// What the client asked for with its first request, once it has been told who is here.
+    pub(super) first: Option<super::request::Wish>,
+    pub(super) is_active: bool,
+    /// The data channel of this lane takes nothing more for the moment.
+    pub(super) is_full: bool,
+    /// When it has to be connected at the latest.
+    pub(super) patience: Option<Instant>,
+}
+
+/// What comes to a participant, one at a time.
+enum Input {
+    Request(Bytes),
+    SocketEnded(Ended),
+    Returned(Return),
+    Datagrams,
+    News,
+    Time,
+}
+
+impl Participant {
+    /// Serves it until it has gone.
+    pub(super) async fn run(mut self, socket: Socket, mut entry: Entry, spot: Spot) -> Ended {
+        let mut socket = Some(socket);
+        let mut lost_at: Option<Instant> = None;
+        let seat = Arc::clone(self.talk.seat());
+        let mut over = pin!(seat.over());
+        let mut evicted = pin!(spot.evicted());
+        let mut datagrams: Vec<Datagram> = Vec::with_capacity(DATAGRAMS);
+        let ended = loop {
+            if let Some(ended) = self.pump() {
+                break ended;
+            }
+            let outgoing = Arc::clone(self.signals.outgoing());
+            let deadline = self.deadline(lost_at);
+            let input = tokio::select! {
+                biased;
+                over = &mut over => {
+                    let (reason, ended) = match over {
+                        Over::Kicked => (DisconnectReason::DuplicateIdentity, Ended::Replaced),
+                        Over::Ended | Over::LeftBehind => (DisconnectReason::ParticipantRemoved, Ended::SessionOver),
+                    };
+                    self.signals.leave(go(reason), ended.clone());
+                    break ended;
+                }
+                () = &mut evicted => {
+                    self.signals.leave(go(DisconnectReason::ParticipantRemoved), Ended::Evicted);
+                    break Ended::Evicted;
+                }
+                returned = entry.returned() => match returned {
+                    Some(returned) => Input::Returned(returned),
+                    None => continue,
+                },
+                request = receive(&mut socket, &outgoing) => match request {
+                    Ok(request) => Input::Request(request),
+                    Err(ended) => Input::SocketEnded(ended),
+                },
+                () = self.inbox.receive(&mut datagrams, DATAGRAMS) => Input::Datagrams,
+                () = self.mailbox.news() => Input::News,
+                () = tokio::time::sleep_until(deadline.into()) => Input::Time,
+            };
+            let ended = match input {
+                Input::Request(request) => self.request(&request).err(),
+                Input::SocketEnded(ended) => {
+                    if matches!(ended, Ended::Ending) {
+                        self.signals.leave(come_again(DisconnectReason::ServerShutdown), Ended::Ending);
+                        break ended;
+                    }
+                    tracing::debug!(sid = &*self.sid, "a participant's signals were lost: {ended}");
+                    (socket, lost_at) = (None, Some(Instant::now()));
+                    None
+                }
+                Input::Returned(returned) => {
+                    lost_at = None;
+                    socket = Some(self.resume(returned));
+                    None
+                }
+                Input::Datagrams => {
+                    datagrams.drain(..).for_each(|datagram| self.take(&datagram));
+                    None
+                }
+                Input::News => None,
+                Input::Time => self.is_overdue(lost_at),
+            };
+            if let Some(ended) = ended {
+                break ended;
+            }
+        };
+        self.publisher.close(&self.door.ports);
+        if let Some(subscriber) = &mut self.subscriber {
+            subscriber.close(&self.door.ports);
+        }
+        self.signals.outgoing().end(ended.clone());
+        let outgoing = Arc::clone(self.signals.outgoing());
+        // The seat is given up at once; the client may hear of it a little later.
+        drop((self, entry, seat));
+        if let Some(mut socket) = socket {
+            let saying = async { while socket.receive_sending(&*outgoing).await.is_ok() {} };
+            let _ = timeout(FAREWELL, saying).await;
+            socket.close(&ended).await;
+        }
+        ended
+    }
+
+    fn deadline(&self, lost_at: Option<Instant>) -> Instant {
+        let peers = [Some(self.publisher.deadline()), self.subscriber.as_ref().map(Peer::deadline)];
+        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due()];
+        let soonest = peers.into_iter().chain(others).flatten().min();
+        soonest.unwrap_or_else(|| Instant::now() + AWAY)
+    }
+
+    fn is_overdue(&mut self, lost_at: Option<Instant>) -> Option<Ended> {
+        let now = Instant::now();
+        if let Some(level) = self.speech.look(now) {
+            self.tell_speech(level);
+        }
+        if lost_at.is_some_and(|at| now >= at + AWAY) {
+            return Some(Ended::Left);
+        }
+        if self.patience.is_some_and(|until| now >= until) {
+            self.signals.leave(come_again(DisconnectReason::ConnectionTimeout), Ended::Silent);
+            return Some(Ended::Silent);
+        }
+        None
+    }
+
+    fn take(&mut self, datagram: &Datagram) {
+        match (datagram.side, &mut self.subscriber) {
+            (Side::Subscriber, Some(subscriber)) => subscriber.receive(datagram),
+            _ => self.publisher.receive(datagram),
+        }
+    }
+
+    /// Takes what has come from the room, and drives the connections until they have nothing more to say.
+    fn pump(&mut self) -> Option<Ended> {
+        if self.mailbox.is_too_slow() {
+            self.signals.leave(come_again(DisconnectReason::StateMismatch), Ended::TooSlow);
+            return Some(Ended::TooSlow);
+        }
+        while let Some(mail) = self.mailbox.pop_signal() {
+            if let Some(ended) = self.signal(mail) {
+                return Some(ended);
+            }
+        }
+        self.hear_media();
+        self.send_data();
+        let mut events = Vec::new();
+        loop {
+            self.publisher.drive(&self.door.ports, &mut events);
+            let from_publisher = events.len();
+            if let Some(subscriber) = &mut self.subscriber {
+                subscriber.drive(&self.door.ports, &mut events);
+            }
+            if events.is_empty() {
+                return None;
+            }
+            for (at, event) in events.drain(..).enumerate() {
+                let side = if at < from_publisher { Side::Publisher } else { Side::Subscriber };
+                if let Some(ended) = self.event(side, event) {
+                    return Some(ended);
+                }
+            }
+            self.send_data();
+        }
+    }
+
+    fn event(&mut self, side: Side, event: PeerEvent) -> Option<Ended> {
+        let is_primary = self.subscriber.is_none() || side == Side::Subscriber;
+        match event {
+            PeerEvent::Connected if is_primary => {
+                self.patience = None;
+                if !self.is_active {
+                    self.is_active = true;
+                    self.become_active();
+                }
+            }
+            PeerEvent::Disconnected if is_primary => self.patience = Some(Instant::now() + AWAY),
+            PeerEvent::Connected | PeerEvent::Disconnected => {}
+            PeerEvent::Opened | PeerEvent::Drained => self.is_full = false,
+            PeerEvent::Data(lane, message) => return self.said(lane, &message),
+            PeerEvent::Media(mid, packet) => self.spoke(mid, packet),
+            PeerEvent::Over => {
+                self.signals.leave(come_again(DisconnectReason::StateMismatch), Ended::Left);
+                return Some(Ended::Left);
+            }
+        }
+        None
+    }
+
+    fn signal(&mut self, mail: Mail) -> Option<Ended> {
+        match mail {
+            Mail::Members(list) => self.members(list),
+            Mail::Notice(notice) => self.notice(notice),
+            Mail::Closed(reason) => {
+                let (why, ended) = match reason {
+                    CloseReason::Kicked => (DisconnectReason::DuplicateIdentity, Ended::Replaced),
+                    CloseReason::Reseated => (DisconnectReason::Migration, Ended::Reseated),
+                };
+                self.signals.leave(go(why), ended.clone());
+                return Some(ended);
+            }
+            Mail::Ordered(_) => {}
+        }
+        None
+    }
+
+    /// Writes what waits, as much as the connection takes: all that a tick brought, before it is driven.
+    fn send_data(&mut self) {
+        if self.is_full {
+            return;
+        }
+        let peer = self.subscriber.as_mut().unwrap_or(&mut self.publisher);
+        if !peer.is_connected() {
+            return;
+        }
+        while let Some(mail) = self.mailbox.pop_data() {
+            let message = match &mail {
+                Mail::Ordered(ordered) => ordered.encoded::<DataPackets>().clone(),
+                Mail::Notice(Notice::Data { message, .. }) => Some(message.clone()),
+                _ => None,
+            };
+            if message.is_some_and(|message| !peer.write(Lane::Reliable, &message)) {
+                self.mailbox.put_back(mail);
+                self.is_full = true;
+                return;
+            }
+        }
+        while let Some((batch, own)) = self.mailbox.pop_batch() {
+            for (at, (from, _, message)) in batch.encoded::<DataPackets>().each().enumerate() {
+                if Some(from) != own && !peer.write(Lane::Lossy, &message) {
+                    self.mailbox.keep(&batch, at);
+                    self.is_full = true;
+                    return;
+                }
+            }
+        }
+        while let Some(message) = self.mailbox.pop_late() {
+            if !peer.write(Lane::Lossy, &message) {
+                self.is_full = true;
+                return;
+            }
+        }
+    }
+
+    /// When the first connection has to stand.
+    pub(super) fn first_patience() -> Option<Instant> {
+        Some(Instant::now() + CONNECTING)
+    }
+}
+
+async fn receive(
+    socket: &mut Option<Socket>,
+    outgoing: &Arc<crate::ws_room::outgoing::Outgoing>,
+) -> Result<Bytes, Ended> {
+    match socket {
+        Some(socket) => socket.receive_sending(&**outgoing).await,
+        None => std::future::pending().await,
+    }
+}

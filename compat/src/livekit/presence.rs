@@ -1,0 +1,201 @@
+//! What a participant is told of others, and others of it.
+
+use super::data::{self, Said, signed};
+use super::participant::Participant;
+use super::peer::Lane;
+use super::rooms::{Notice, described};
+use super::sdp::Carried;
+use super::tracks::MAX_HEARD;
+use crate::ended::Ended;
+use atoll_core::room::{Delivery, MemberList, Sender};
+use atoll_proto::datagram::Alias;
+use livekit_protocol::participant_info::State;
+use livekit_protocol::signal_response::Message;
+use livekit_protocol::{
+    ConnectionQuality, ConnectionQualityInfo, ConnectionQualityUpdate, ParticipantInfo, ParticipantUpdate, SpeakerInfo,
+    SpeakersChanged,
+};
+use prost::Message as _;
+use std::sync::Arc;
+use str0m::media::Mid;
+use str0m::rtp::RtpPacket;
+
+impl Participant {
+    /// Who is here, or who came and went.
+    pub(super) fn members(&mut self, list: MemberList) {
+        match list {
+            MemberList::Snapshot { own, members } => {
+                self.others = members.iter().filter(|(alias, _)| Some(*alias) != own).cloned().collect();
+                if !self.has_joined {
+                    self.has_joined = true;
+                    self.welcome();
+                }
+            }
+            MemberList::Change { joined, left } => {
+                let mut participants = Vec::with_capacity(joined.len() + left.len());
+                // First who left: somebody that took the place of its former self goes and comes.
+                for alias in left.iter() {
+                    let Some(sender) = self.others.remove(alias) else { continue };
+                    participants.push(gone(*alias, &sender));
+                }
+                for (alias, sender) in joined.iter().filter(|(alias, _)| *alias != self.alias) {
+                    self.others.insert(*alias, sender.clone());
+                    participants.push(self.place.room().info(*alias, sender));
+                }
+                self.update(participants);
+            }
+        }
+        self.choose_tracks();
+    }
+
+    /// Everybody else, as they are.
+    pub(super) fn everybody(&self) -> Vec<ParticipantInfo> {
+        self.others.iter().map(|(alias, sender)| self.place.room().info(*alias, sender)).collect()
+    }
+
+    pub(super) fn update(&self, participants: Vec<ParticipantInfo>) {
+        if !participants.is_empty() && self.has_joined {
+            self.signals.send(Message::Update(ParticipantUpdate { participants }));
+        }
+    }
+
+    /// Changes what others know of this one, and tells everybody; itself, too.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut ParticipantInfo)) {
+        self.place.change(change);
+        if let Some(info) = self.place.info() {
+            self.update(vec![ParticipantInfo::clone(&info)]);
+        }
+    }
+
+    pub(super) fn become_active(&mut self) {
+        self.change(|info| info.state = State::Active as i32);
+        let quality = Notice::Quality { sid: Arc::clone(&self.sid), is_good: true };
+        self.place.tell(|_| true, &quality);
+        self.notice(quality);
+    }
+
+    /// Something that another client of this door says.
+    pub(super) fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Changed(alias) => {
+                let info = self.others.get(&alias).map(|sender| self.place.room().info(alias, sender));
+                self.update(info.into_iter().collect());
+                self.choose_tracks();
+            }
+            Notice::Speaking(speaker) => {
+                let speakers = vec![SpeakerInfo::clone(&speaker)];
+                self.signals.send(Message::SpeakersChanged(SpeakersChanged { speakers }));
+            }
+            Notice::Quality { sid, is_good } => {
+                let (quality, score) =
+                    if is_good { (ConnectionQuality::Excellent, 5.0) } else { (ConnectionQuality::Poor, 1.0) };
+                let info = ConnectionQualityInfo { participant_sid: sid.to_string(), quality: quality as i32, score };
+                self.signals.send(Message::ConnectionQuality(ConnectionQualityUpdate { updates: vec![info] }));
+            }
+            Notice::Media { track, packet } => self.hear(&track, &packet),
+            Notice::Data { message, .. } => {
+                let peer = self.subscriber.as_mut().unwrap_or(&mut self.publisher);
+                if !peer.write(Lane::Lossy, &message) {
+                    self.door.counters.dropped.add(1);
+                }
+            }
+        }
+    }
+
+    pub(super) fn hear_media(&mut self) {
+        for notice in self.mailbox.take_media() {
+            self.notice(notice);
+        }
+    }
+
+    fn hear(&mut self, track: &Arc<str>, packet: &RtpPacket) {
+        let peer = self.subscriber.as_mut().unwrap_or(&mut self.publisher);
+        let mid = peer.carried().iter().find(|(_, carried)| carried.track == **track).map(|(mid, _)| mid.clone());
+        let Some(mid) = mid else { return };
+        if let Some((number, time)) = self.heard.number(&mid, track, packet) {
+            peer.write_media(&mid, number, time, packet);
+        }
+    }
+
+    /// Sees to it that the client hears the tracks that there are, as far as it wants and may.
+    pub(super) fn choose_tracks(&mut self) {
+        let may = self.token.grants.can_subscribe;
+        let mut wanted = Vec::new();
+        for (alias, info, track) in self.place.room().tracks() {
+            let is_heard = may && self.others.contains_key(&alias) && self.heard.wants(&track.sid);
+            if !is_heard || wanted.len() >= MAX_HEARD {
+                continue;
+            }
+            let stream = if self.dialect.groups_streams() { &track.stream } else { &track.sid };
+            wanted.push(Carried { stream: format!("{}|{stream}", info.sid), track: track.sid.clone() });
+        }
+        if self.heard.want(wanted) {
+            self.owes_offer = true;
+        }
+        self.negotiate();
+    }
+
+    /// A packet of one of this participant's tracks.
+    pub(super) fn spoke(&mut self, mid: Mid, packet: RtpPacket) {
+        let Some(track) = self.published.heard(mid) else { return };
+        if let Some(level) = packet.header.ext_vals.audio_level {
+            self.speech.heard(level);
+        }
+        let notice = Notice::Media { track: track.sid.as_str().into(), packet: Arc::new(packet) };
+        self.place.tell(|_| true, &notice);
+    }
+
+    pub(super) fn tell_speech(&mut self, level: f32) {
+        let speaker = Arc::new(SpeakerInfo { sid: self.sid.to_string(), level, active: level > 0.0 });
+        let notice = Notice::Speaking(speaker);
+        self.place.tell(|_| true, &notice);
+        self.notice(notice);
+    }
+
+    /// A message of its data channels.
+    pub(super) fn said(&mut self, lane: Lane, message: &[u8]) -> Option<Ended> {
+        if !self.token.grants.can_publish_data {
+            self.door.counters.refused.add(1);
+            return None;
+        }
+        match data::read(message) {
+            Some(Said::Packet { payload, sequence, .. }) => {
+                if sequence > 0 && lane == Lane::Reliable {
+                    // Said again after a loss of the connection.
+                    if sequence <= self.last_number {
+                        return None;
+                    }
+                    self.last_number = sequence;
+                }
+                let delivery = if lane == Lane::Reliable { Delivery::Ordered } else { Delivery::unreliable(&payload) };
+                if delivery != Delivery::Ordered {
+                    if self.talk.seat().send(delivery, None, payload).is_err() {
+                        self.door.counters.refused.add(1);
+                    }
+                    return None;
+                }
+                if !self.talk.say(payload) {
+                    let ended = Ended::Violation("more reliable data than may wait".to_owned());
+                    self.signals.leave(
+                        super::signals::go(livekit_protocol::DisconnectReason::ParticipantRemoved),
+                        ended.clone(),
+                    );
+                    return Some(ended);
+                }
+            }
+            Some(Said::Other(packet)) => {
+                let to = packet.destination_identities.clone();
+                let reliable = lane == Lane::Reliable;
+                let message = signed(*packet, reliable, &self.token.identity, &self.sid).encode_to_vec().into();
+                let notice = Notice::Data { reliable, message };
+                self.place.tell(|identity| to.is_empty() || to.iter().any(|one| one == identity), &notice);
+            }
+            None => self.door.counters.unread.add(1),
+        }
+        None
+    }
+}
+
+fn gone(alias: Alias, sender: &Sender) -> ParticipantInfo {
+    ParticipantInfo { state: State::Disconnected as i32, version: u32::MAX, ..described(alias, sender) }
+}

@@ -1,0 +1,71 @@
+//! The door of LiveKit's clients, as this edge opens it, and where kernels are sent that go by LiveKit.
+
+use crate::config::{IceServer, LivekitDoor};
+use crate::edge::Options;
+use crate::http::Addresses;
+use atoll_compat::Doorway;
+use atoll_compat::livekit::{self, IcePorts, OpenError, Settings};
+use atoll_core::auth::LivekitKeys;
+use atoll_core::region::LivekitRooms;
+use axum::Router;
+use axum::http::HeaderMap;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why LiveKit's clients cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum LivekitError {
+    /// The port of media and data could not be had.
+    #[error("cannot listen on {address} for LiveKit's clients (livekit.listen, or livekit.enabled = false): {error}")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The door did not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// The port, taken before anything else is done.
+pub(crate) struct LivekitPorts {
+    ports: IcePorts,
+    ice_servers: Vec<IceServer>,
+}
+
+impl LivekitPorts {
+    /// Takes the port, if LiveKit's clients are served here.
+    pub(crate) async fn bind(door: Option<LivekitDoor>) -> Result<Option<Self>, LivekitError> {
+        let Some(LivekitDoor { listen: address, tcp, ice_servers, public_ips }) = door else { return Ok(None) };
+        let bound = IcePorts::bind(address, tcp, public_ips).await;
+        let ports = bound.map_err(|error| LivekitError::Listen { address, error })?;
+        Ok(Some(Self { ports, ice_servers }))
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.ports.address()
+    }
+
+    /// The door's routes.
+    pub(crate) fn open(self, doorway: Doorway, keys: &LivekitKeys) -> Result<Router, LivekitError> {
+        let Self { ports, ice_servers } = self;
+        let server = |IceServer { urls, username, credential }| livekit::IceServer {
+            urls,
+            username: username.unwrap_or_default(),
+            credential: credential.unwrap_or_default(),
+        };
+        let ice_servers = ice_servers.into_iter().map(server).collect();
+        Ok(livekit::routes(doorway, Settings { keys: keys.clone(), ports, ice_servers })?)
+    }
+}
+
+/// Where kernels are sent that go by LiveKit: elsewhere if there is such a place, else to this edge.
+pub(crate) fn rooms(options: &Options, addresses: &Addresses, keys: LivekitKeys) -> Option<LivekitRooms> {
+    if let Some(url) = &options.livekit.url {
+        return Some(LivekitRooms { url: url.as_str().to_owned(), is_outside: true, keys });
+    }
+    let is_here = options.membership.roles.edge && options.livekit.is_served();
+    is_here.then(|| LivekitRooms { url: addresses.websocket_origin(&HeaderMap::new()), is_outside: false, keys })
+}
