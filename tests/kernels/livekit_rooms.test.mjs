@@ -59,7 +59,7 @@ function enterNamed(Room, room, identity, { grants, ...options } = {}) {
 
 const REFUSED = {
   "an expired token": (identity) => mintToken({ identity, room: "world-green", seconds: -1 }),
-  "a token for a room that is none": (identity) => mintToken({ identity, room: "nowhere" }),
+  "a token for no room": (identity) => mintToken({ identity, room: "" }),
   "a token that grants no room": (identity) => mintToken({ identity, room: "world-green", grants: { roomJoin: false } }),
   "a token of another key": (identity) => mintToken({ identity, room: "world-green", key: "others" }),
   "a token with another secret": (identity) => mintToken({ identity, room: "world-green", secret: "guessed" }),

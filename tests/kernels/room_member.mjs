@@ -52,7 +52,7 @@ export class Member {
 
   /** Takes a packet of somebody. */
   hear(from, bytes) {
-    if (!this.ledger.enter(from, bytes)) complaints.push(`unreadable, of ${from}: ${Buffer.from(bytes).toString("hex")}`);
+    if (!this.ledger.enter(from, bytes)) complaints.push(`unreadable, of ${from}: ${Buffer.from(bytes).toString("hex", 0, 32)}`);
   }
 
   /** Whether these are there, and nobody else. */
