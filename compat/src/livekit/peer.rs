@@ -11,7 +11,7 @@ use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::config::DtlsCert;
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{Receive, TcpType};
-use str0m::rtp::{RtpPacket, SeqNo};
+use str0m::rtp::{ExtensionValues, RtpPacket, SeqNo};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
 
 /// Bytes of messages that one connection holds until its client has them.
@@ -277,7 +277,13 @@ impl Peer {
         let header = &packet.header;
         let write =
             str0m::rtp::RtpWrite::new(kind, SeqNo::from(sequence), time, Instant::now(), packet.payload.clone());
-        stream.write_rtp(write.marker(header.marker).ext_vals(header.ext_vals.clone()));
+        // How loud it is goes along; the rest names sections of its sender's connection.
+        let loudness = ExtensionValues {
+            audio_level: header.ext_vals.audio_level,
+            voice_activity: header.ext_vals.voice_activity,
+            ..Default::default()
+        };
+        stream.write_rtp(write.marker(header.marker).ext_vals(loudness));
     }
 
     /// Ends it, as politely as the time allows.

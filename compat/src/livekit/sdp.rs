@@ -62,6 +62,9 @@ pub(super) fn with_tracks(sdp: &str, carried: &HashMap<String, Carried>) -> Stri
                 // What the client sends: silence need not be sent in full.
                 ("audio", false) => out.push_str(&sparing(line)),
                 // A section that is refused goes away, and offers made before are no good then.
+                ("video", _) if line.starts_with("a=recvonly") || line.starts_with("a=sendrecv") => {
+                    out.push_str("a=inactive\r\n");
+                }
                 ("video", _) => out.push_str(&silent(line)),
                 ("audio", true) => match track {
                     Some(track) => out.push_str(&named(line, track)),
@@ -88,7 +91,9 @@ fn named(line: &str, Carried { stream, track }: &Carried) -> String {
 /// A line of a section that carries none.
 fn silent(line: &str) -> String {
     match line {
-        "a=sendonly\r\n" | "a=recvonly\r\n" | "a=sendrecv\r\n" => "a=inactive\r\n".to_owned(),
+        "a=sendonly\r\n" => "a=inactive\r\n".to_owned(),
+        // The client's own track is heard in it.
+        "a=sendrecv\r\n" => "a=recvonly\r\n".to_owned(),
         _ if line.starts_with("a=msid:") || line.starts_with("a=ssrc:") => String::new(),
         _ => line.to_owned(),
     }
