@@ -178,7 +178,8 @@ impl Edge {
 
         let room_keys = options.rooms.keys(|| stored_secret(&options.state_dir, "ws_room.secret"))?;
         let livekit_keys = options.livekit.keys(|| stored_secret(&options.state_dir, "livekit.keys"))?;
-        let livekit = livekit::rooms(&options, &addresses, livekit_keys.clone());
+        let origin = addresses.websocket_origin(&HeaderMap::new());
+        let livekit = livekit::rooms(&options.livekit, roles.edge, origin, livekit_keys.clone());
         let strings = connection_strings(&options, &addresses, &room_keys, livekit.as_ref(), &host);
         let region = Region::start(settings(&options, strings, room_keys), host, cluster.bus());
         cluster.serve(region.clone());

@@ -1,7 +1,7 @@
 //! What waits for one participant: from its room, and from LiveKit's clients there.
 
 use super::data::Words;
-use super::rooms::Notice;
+use super::notice::Notice;
 use crate::counters::RoomCounters;
 use crate::late::Late;
 use atoll_core::limit::{Budget, Share};

@@ -3,9 +3,10 @@
 use super::Door;
 use super::lobby::{Entry, Return};
 use super::mailbox::{Mail, Mailbox};
+use super::notice::Notice;
 use super::peer::{Lane, Peer, PeerEvent};
 use super::request::Dialect;
-use super::rooms::{Notice, Place};
+use super::rooms::Place;
 use super::routes::{Datagram, Inbox, Side};
 use super::signals::{Signals, come_again, go};
 use super::speech::Speech;

@@ -1,9 +1,10 @@
 //! What a participant is told of others, and others of it.
 
 use super::data::{self, sid, signed};
+use super::notice::Notice;
 use super::participant::Participant;
 use super::peer::Lane;
-use super::rooms::{Notice, described};
+use super::rooms::described;
 use super::sdp::Carried;
 use super::tracks::MAX_HEARD;
 use crate::ended::Ended;
