@@ -23,6 +23,9 @@ const LOW: usize = 64 * 1024;
 /// Outputs of the library at a time: more than it ever has, unless it goes round in circles.
 const OUTPUTS: usize = 10_000;
 
+/// Sections above which those of tracks that have gone are used again.
+pub(super) const MANY_SECTIONS: usize = 128;
+
 /// The two kinds of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
@@ -178,8 +181,8 @@ impl Peer {
         self.pending.is_some()
     }
 
-    /// Makes an offer with `wanted` tracks, by their names, each in a section of its own; sections of tracks that have gone
-    /// are used again. `with_channels` for the first, `restart` when the client has lost its way here. `None` when nothing
+    /// Makes an offer with `wanted` tracks, by their names, each in a section of its own.
+    /// `with_channels` for the first, `restart` when the client has lost its way here. `None` when nothing
     /// is to be said.
     pub(super) fn offer(&mut self, wanted: &[Carried], with_channels: bool, restart: bool) -> Option<(u32, String)> {
         self.pending = None;
@@ -200,8 +203,11 @@ impl Peer {
         }
         let mut offered = self.carried.clone();
         offered.retain(|_, carried| wanted.contains(carried));
-        // A section that goes from one track to the next at once is no news to clients: it idles for one description at least.
-        let mut free: Vec<&String> = self.sections.iter().filter(|mid| !self.carried.contains_key(*mid)).collect();
+        // Clients end what a section has brought for good, so that another track there would not be heard: each has its own, as
+        // long as descriptions are not too long for that. One is idle for a description, at least, before it is used again.
+        let is_long = self.sections.len() >= MANY_SECTIONS;
+        let mut free: Vec<&String> =
+            self.sections.iter().filter(|mid| is_long && !self.carried.contains_key(*mid)).collect();
         for track in wanted {
             if offered.values().any(|known| known == track) {
                 continue;

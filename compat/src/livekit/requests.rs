@@ -194,11 +194,10 @@ impl Participant {
 
     fn offer(&mut self, offer: &SessionDescription) {
         let sections = super::sdp::sections(&offer.sdp);
-        let (carried, missing) = match self.subscriber {
+        let (carried, missing, free) = match self.subscriber {
             Some(_) => Default::default(),
             None => self.heard.assign(&sections, self.publisher.carried()),
         };
-        let free = super::sdp::free(&sections).saturating_sub(carried.len());
         let mid_to_track_id = carried.iter().map(|(mid, carried)| (mid.clone(), carried.track.clone())).collect();
         let sdp = match self.publisher.answer(&offer.sdp, carried, free) {
             Ok(sdp) => sdp,

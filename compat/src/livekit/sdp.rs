@@ -45,11 +45,6 @@ pub(super) fn count(sdp: &str) -> usize {
     split(sdp).skip(1).count()
 }
 
-/// How many sections of an offer ask for sound, and bring none.
-pub(super) fn free(sections: &[Section]) -> usize {
-    sections.iter().filter(|section| section.kind == "audio" && section.receives && !section.sends).count()
-}
-
 /// One of our descriptions, where each audio section that sends carries the track it is to, and is inactive if that is none. So is
 /// every video section.
 pub(super) fn with_tracks(sdp: &str, carried: &HashMap<String, Carried>) -> String {
