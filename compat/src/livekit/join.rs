@@ -123,10 +123,9 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
     socket.allow(MAX_SIGNAL);
     if let Some(sid) = wish.resumes.clone() {
         let (room, identity) = (token.room.clone(), token.identity.clone());
-        let Err(Return { socket, .. }) = door.lobby.hand_over(&room, &identity, &sid, Return { socket, wish }) else {
-            return;
-        };
-        return turn_away(&door, socket, Ended::SessionOver).await;
+        let returned = Box::new(Return { socket, wish });
+        let Err(returned) = door.lobby.hand_over(&room, &identity, &sid, returned) else { return };
+        return turn_away(&door, returned.socket, Ended::SessionOver).await;
     }
     let from = arrival.from;
     let counters = Arc::clone(&arrival.counters);

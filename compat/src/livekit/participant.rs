@@ -84,7 +84,7 @@ pub(super) struct Participant {
 enum Input {
     Request(Bytes),
     SocketEnded(Ended),
-    Returned(Return),
+    Returned(Box<Return>),
     Datagrams,
     News,
     Time,
@@ -147,7 +147,7 @@ impl Participant {
                 }
                 Input::Returned(returned) => {
                     lost_at = None;
-                    socket = Some(self.resume(returned));
+                    socket = Some(self.resume(*returned));
                     None
                 }
                 Input::Datagrams => self.take(&mut datagrams),
@@ -262,7 +262,7 @@ impl Participant {
             PeerEvent::Connected | PeerEvent::Disconnected => {}
             PeerEvent::Opened | PeerEvent::Drained => self.is_full = false,
             PeerEvent::Data(lane, message) => return self.said(lane, &message),
-            PeerEvent::Media(mid, packet) => self.spoke(mid, packet),
+            PeerEvent::Media(mid, packet) => self.spoke(mid, *packet),
             PeerEvent::Over => {
                 self.signals.leave(come_again(DisconnectReason::StateMismatch), Ended::Left);
                 return Some(Ended::Left);

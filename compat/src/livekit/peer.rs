@@ -49,7 +49,7 @@ pub(super) enum PeerEvent {
     /// There is room for more messages.
     Drained,
     /// A packet of the client's media came, of the section with this name.
-    Media(Mid, RtpPacket),
+    Media(Mid, Box<RtpPacket>),
     /// It is over for good.
     Over,
 }
@@ -364,7 +364,7 @@ impl Peer {
             Event::ChannelBufferedAmountLow(_) => Some(PeerEvent::Drained),
             Event::RtpPacket(packet) => {
                 let mid = self.rtc.direct_api().stream_rx(&packet.header.ssrc)?.mid();
-                Some(PeerEvent::Media(mid, packet))
+                Some(PeerEvent::Media(mid, Box::new(packet)))
             }
             _ => None,
         }

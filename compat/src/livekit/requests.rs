@@ -92,11 +92,7 @@ impl Participant {
             Request::Offer(offer) => self.offer(&offer),
             Request::Answer(answer) => self.answered(&answer),
             Request::AddTrack(request) => self.add_track(&request),
-            Request::Mute(mute) => {
-                if self.published.mute(&mute.sid, mute.muted) {
-                    self.tell_tracks();
-                }
-            }
+            Request::Mute(mute) if self.published.mute(&mute.sid, mute.muted) => self.tell_tracks(),
             Request::Subscription(asked) => {
                 let others = asked.participant_tracks.into_iter().flat_map(|one| one.track_sids);
                 for sid in asked.track_sids.into_iter().chain(others) {

@@ -1,4 +1,5 @@
 use super::*;
+use jsonwebtoken::{Header, encode};
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_700_000_000;
