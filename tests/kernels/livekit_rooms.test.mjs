@@ -8,7 +8,7 @@ import { startTcpProxy } from "../browser/udp-proxy.mjs";
 import { Company } from "./company.mjs";
 import { KERNEL_2023, newIdentity, until, within } from "./kernel.mjs";
 import { NodeRoom, disposeNodeRooms } from "./livekit_node_room.mjs";
-import { FirstRoom, SecondRoom, TransportRoom, WITH_MICROPHONE, openLivekitPage } from "./livekit_page_room.mjs";
+import { FirstRoom, SecondRoom, TransportRoom, openLivekitPage, openLivekitPageWithoutUdp } from "./livekit_page_room.mjs";
 import { REASON } from "./livekit_room.mjs";
 import { WITH_LIVEKIT, mintToken, stringWith } from "./livekit_token.mjs";
 import { Rfc5Room } from "./rfc5_room.mjs";
@@ -35,7 +35,7 @@ before(async () => {
   scope.after(disposeNodeRooms);
   edge = await startEdge({ ...WITH_LIVEKIT, ATOLL_ROOMS__RULES: "world-* open" });
   scope.after(edge.stop);
-  chromium = await startChromium(WITH_MICROPHONE);
+  chromium = await startChromium();
   scope.after(chromium.stop);
   page = await openLivekitPage(scope, chromium);
 }, { timeout: TIMEOUT });
@@ -112,6 +112,21 @@ test("a token grants what it says, and no more", { timeout: TIMEOUT }, async () 
     assert.deepEqual(heard(), all);
   }
   for (const room of Object.values(rooms)) await room.leave();
+});
+
+test("whoever's network passes no UDP comes by TCP", { timeout: TIMEOUT }, async () => {
+  const behind = await openLivekitPageWithoutUdp(scope, chromium);
+  const rooms = [await enterNamed(NodeRoom, "world-yellow", await newAddress())];
+  for (const Room of [TransportRoom, FirstRoom, SecondRoom]) {
+    rooms.push(await enterNamed(Room, "world-yellow", await newAddress(), { page: behind }));
+  }
+  const company = new Company(...rooms);
+  await company.isTogether();
+  await company.exchange(100);
+  await company.move(5);
+  // Two for each client but the newest.
+  assert.deepEqual(await behind.evaluate(() => window.protocols()), ["tcp", "tcp", "tcp", "tcp", "tcp"]);
+  for (const room of rooms) await room.leave();
 });
 
 test("when the edge is killed, clients come back by themselves into a named room, and out of islands they are sent anew", { timeout: TIMEOUT }, async () => {
