@@ -5,12 +5,13 @@ import { startTcpProxy } from "../browser/udp-proxy.mjs";
 import { Company } from "./company.mjs";
 import { KERNEL_2022, KERNEL_2023, newIdentity } from "./kernel.mjs";
 import { NodeRoom, disposeNodeRooms } from "./livekit_node_room.mjs";
-import { FirstRoom, SecondRoom, TransportRoom, WITH_MICROPHONE, openLivekitPage } from "./livekit_page_room.mjs";
+import { FirstRoom, SecondRoom, TransportRoom, openLivekitPage } from "./livekit_page_room.mjs";
 import { WITH_LIVEKIT } from "./livekit_token.mjs";
 import { Rfc5Room } from "./rfc5_room.mjs";
 import { explorerSession, kernelSession } from "./room_session.mjs";
 import { SUMMER_WORDS } from "./room_words.mjs";
 import { startEdge } from "./setup.mjs";
+import { withMicrophone } from "./speech.mjs";
 import { TabRoom } from "./tab_room.mjs";
 
 const HERE = [1, 1];
@@ -33,7 +34,7 @@ export class LivekitIsland {
     scope.after(island.edge.stop);
     island.proxy = await startTcpProxy(Number(new URL(island.edge.http).port));
     scope.after(island.proxy.stop);
-    island.chromium = await startChromium(WITH_MICROPHONE);
+    island.chromium = await startChromium(await withMicrophone(scope));
     scope.after(island.chromium.stop);
     island.page = await openLivekitPage(scope, island.chromium);
     island.tab = await TabRoom.open(island.chromium, island.edge, HERE[0]);

@@ -4,18 +4,40 @@ import { LivekitRoom, readString } from "./livekit_room.mjs";
 import { complaints } from "./room_member.mjs";
 import { RFC4_WORDS } from "./room_words.mjs";
 
-/** What a page needs to have a microphone and to play what it hears while nobody is at it. */
-export const WITH_MICROPHONE = [
-  "--use-fake-device-for-media-stream",
-  "--use-fake-ui-for-media-stream",
-  "--autoplay-policy=no-user-gesture-required",
-];
+const CONTENTS = 'export { PageRoom } from "./livekit_in_page.mjs";';
 
 /** Opens a tab with the clients in it. What they do not catch counts as a complaint; what they log does not. */
-export async function openLivekitPage(scope, chromium) {
-  const page = await openPackages(scope, chromium, 'export { PageRoom } from "./livekit_in_page.mjs";');
+export async function openLivekitPage(scope, chromium, prepare = undefined) {
+  const page = await openPackages(scope, chromium, CONTENTS, prepare);
   page.on("pageerror", (error) => complaints.push(`${error.stack ?? error}`));
   return page;
+}
+
+/** The same on a network that passes no UDP: its browser finds none of a server's UDP ports. */
+export function openLivekitPageWithoutUdp(scope, chromium) {
+  return openLivekitPage(scope, chromium, (page) =>
+    page.addInitScript(() => {
+      const all = [];
+      window.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(...options) {
+          super(...options);
+          all.push(this);
+        }
+        setRemoteDescription({ type, sdp }) {
+          return super.setRemoteDescription({ type, sdp: sdp.replace(/^a=candidate:\S+ \d+ udp .*\r\n/gim, "") });
+        }
+      };
+      /** By which protocol each connection goes that is open. */
+      window.protocols = async () => {
+        const open = all.filter(({ connectionState }) => connectionState === "connected");
+        const reports = await Promise.all(open.map((connection) => connection.getStats()));
+        return reports.map((report) => {
+          const { selectedCandidatePairId } = Array.from(report.values()).find(({ type }) => type === "transport");
+          return report.get(report.get(selectedCandidatePairId).remoteCandidateId).protocol;
+        });
+      };
+    }),
+  );
 }
 
 /** One room of one client. */

@@ -48,12 +48,12 @@ for (const name of ["first", "second", "node"]) {
 test("all speak at once, and whoever comes late hears them all", { timeout: TIMEOUT }, async () => {
   const { first, second, node } = island.rooms;
   for (const speaker of [first, second, node]) await speaker.setMicrophone(true);
-  for (const speaker of [first, second, node]) await isHeard(speaker);
+  await Promise.all([first, second, node].map(isHeard));
   const { transport } = island.rooms;
   await transport.leave();
   await island.without(transport).isTogether();
   const again = await island.enter("transport", { former: transport });
-  for (const speaker of [first, second, node]) await hears(again, speaker);
+  await hearsAll(again, [first, second, node]);
   await island.company.isTogether();
   await island.company.exchange(5);
 });
@@ -71,17 +71,24 @@ for (const name of ["first", "second", "node"]) {
     const { transport } = island.rooms;
     await transport.leave();
     const late = await island.enter("transport", { former: transport });
-    for (const speaker of speakers) await hears(late, speaker);
+    await hearsAll(late, speakers);
     await listener.refresh();
     assert.deepEqual(listener.told("trackSubscribed"), []);
     for (const { packets = 0 } of Object.values(await listener.voices())) assert.equal(packets, 0);
 
     await listener.subscribe(true);
-    for (const speaker of speakers) await hears(listener, speaker);
+    await hearsAll(listener, speakers);
     await listener.subscribe(false);
     await listener.sees(() => listener.told("trackUnsubscribed").length === speakers.length, "that it has unsubscribed");
+    // Whom it does not hear hears it.
     await listener.setMicrophone(true);
     await isHeard(listener);
+
+    await listener.leave();
+    await island.without(listener).isTogether();
+    const again = await island.enter(name, { former: listener });
+    await again.setMicrophone(true);
+    await isHeard(again);
     await island.company.isTogether();
     await island.company.exchange(5);
   });
@@ -98,7 +105,12 @@ function others(room) {
 
 /** Waits until all others on LiveKit hear something of somebody. */
 async function isHeard(speaker) {
-  for (const listener of others(speaker)) await hears(listener, speaker);
+  await Promise.all(others(speaker).map((listener) => hears(listener, speaker)));
+}
+
+/** Waits until a listener hears something of all of these. */
+async function hearsAll(listener, speakers) {
+  await Promise.all(speakers.map((speaker) => hears(listener, speaker)));
 }
 
 /** Waits until more has come of a voice than until now, and it is no silence. */

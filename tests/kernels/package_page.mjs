@@ -7,10 +7,10 @@ import { fileURLToPath } from "node:url";
 const PAGE = '<!doctype html><link rel="icon" href="data:,">';
 
 /**
- * Opens a tab with what the module `contents` exports in `window.packages`. Kernels come from a site of their own, not from the
- * edge.
+ * Opens a tab with what the module `contents` exports in `window.packages`; `prepare` is called with it before it goes anywhere.
+ * Kernels come from a site of their own, not from the edge.
  */
-export async function openPackages(scope, chromium, contents) {
+export async function openPackages(scope, chromium, contents, prepare = undefined) {
   const site = createServer((_, response) => response.setHeader("content-type", "text/html").end(PAGE));
   await once(site.listen(0, "127.0.0.1"), "listening");
   scope.after(() => {
@@ -25,7 +25,7 @@ export async function openPackages(scope, chromium, contents) {
     platform: "browser",
     write: false,
   });
-  const page = await chromium.newTab(`http://127.0.0.1:${site.address().port}/`);
+  const page = await chromium.newTab(`http://127.0.0.1:${site.address().port}/`, prepare);
   await page.evaluate(`${outputFiles[0].text}\nwindow.packages = packages;`);
   return page;
 }
