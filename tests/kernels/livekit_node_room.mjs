@@ -125,6 +125,7 @@ export class NodeRoom extends LivekitRoom {
       this.#heard.push({ from: participant?.identity ?? null, bytes: payload, isReliable, topic: topic || null });
     });
     this.#room.on(RoomEvent.TrackSubscribed, (track, _publication, { identity }) => void this.#receive(track, identity));
+    this.#room.on(RoomEvent.TrackUnsubscribed, (_track, _publication, { identity }) => delete this.#received[identity]);
     this.#room.on(RoomEvent.ActiveSpeakersChanged, (speakers) => {
       this.#speakers = speakers.map(({ identity }) => identity);
       for (const identity of this.#speakers) this.#events.push(["speaking", identity]);

@@ -115,11 +115,13 @@ async function hearsAll(listener, speakers) {
 
 /** Waits until more has come of a voice than until now, and it is no silence. */
 async function hears(listener, speaker) {
-  const voice = async () => (await listener.voices())[speaker.address] ?? {};
-  const { packets: before = 0, energy: noise = 0 } = await voice();
+  const voice = async () => ({ packets: 0, energy: 0, ...(await listener.voices())[speaker.address] });
+  let before = await voice();
   const isHeard = async () => {
     const { packets, energy } = await voice();
-    return packets >= before + PACKETS && energy >= noise + ENERGY;
+    // Of another track by now.
+    if (packets < before.packets) before = { packets: 0, energy: 0 };
+    return packets >= before.packets + PACKETS && energy >= before.energy + ENERGY;
   };
   await until(isHeard, `${listener.constructor.name} does not hear ${speaker.constructor.name}`);
 }
