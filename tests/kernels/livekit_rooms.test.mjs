@@ -131,7 +131,7 @@ test("whoever's network passes no UDP comes by TCP", { timeout: TIMEOUT }, async
   for (const room of rooms) await room.leave();
 });
 
-test("an edge that is killed: into a named room clients come back by themselves, and out of islands they are sent anew", { timeout: TIMEOUT }, async () => {
+test("a killed edge: clients come back into a named room, and out of islands they are sent anew", { timeout: TIMEOUT }, async () => {
   const green = {};
   for (const [name, Room] of Object.entries(CLIENTS)) green[name] = await enterNamed(Room, "world-green", await newAddress());
   const url = `${edge.http.replace("http", "ws")}/rooms/world-green`;
