@@ -151,7 +151,7 @@ impl Edge {
         let quic_socket = roles.edge.then(|| QuicSocket::bind(options.quic)).transpose()?;
         let http_socket = HttpSocket::bind(options.http).await?;
         let door = options.livekit.door(&options.public).filter(|_| roles.edge);
-        let livekit_ports = LivekitPorts::bind(door).await?;
+        let livekit_ports = LivekitPorts::bind(door)?;
         let livekit_address = livekit_ports.as_ref().map(LivekitPorts::address);
         let quic_address = quic_socket.as_ref().map(QuicSocket::address);
         let addresses = Addresses { http: http_socket.address(), quic: quic_address, public: options.public.clone() };

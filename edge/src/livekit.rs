@@ -33,9 +33,9 @@ pub(crate) struct LivekitPorts {
 
 impl LivekitPorts {
     /// Takes the port, if LiveKit's clients are served here.
-    pub(crate) async fn bind(door: Option<LivekitDoor>) -> Result<Option<Self>, LivekitError> {
+    pub(crate) fn bind(door: Option<LivekitDoor>) -> Result<Option<Self>, LivekitError> {
         let Some(LivekitDoor { listen: address, tcp, ice_servers, public_ips }) = door else { return Ok(None) };
-        let bound = IcePorts::bind(address, tcp, public_ips).await;
+        let bound = IcePorts::bind(address, tcp, public_ips);
         let ports = bound.map_err(|error| LivekitError::Listen { address, error })?;
         Ok(Some(Self { ports, ice_servers }))
     }
