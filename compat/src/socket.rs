@@ -32,9 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of a message that are written at a time. The library keeps memory for the largest frame it ever wrote.
 const PIECE: usize = 16 * 1024;
 
-/// Messages that are still taken of a client whose end has come here, if they are there already.
-const LAST_WORDS: u8 = 64;
-
 /// How long a last message may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -51,8 +48,6 @@ pub(crate) struct Socket {
     pings: Pings,
     /// It takes nothing any more.
     is_broken: bool,
-    /// Messages that are still taken when its end has come.
-    last_words: u8,
 }
 
 /// What a socket sends on its own, beside what its door sends: whole frames, encoded already.
@@ -128,16 +123,7 @@ impl Socket {
         ending: watch::Receiver<bool>,
     ) -> Self {
         let (counted, ending) = (counters.socket(), Ending::new(ending));
-        Self {
-            socket,
-            limit,
-            counters,
-            _counted: counted,
-            ending,
-            pings: Pings::new(),
-            is_broken: false,
-            last_words: LAST_WORDS,
-        }
+        Self { socket, limit, counters, _counted: counted, ending, pings: Pings::new(), is_broken: false }
     }
 
     /// Takes messages of at most so many bytes from now on; of [`SMALL`] ones at first.
@@ -177,8 +163,7 @@ impl Socket {
         }
     }
 
-    /// The next message, while `frames` go out. Text messages are passed over. Before their end is told, what the client said
-    /// before it is. Cancel-safe.
+    /// The next message, while `frames` go out. Text messages are passed over. Cancel-safe.
     pub(crate) async fn receive_sending(&mut self, frames: &impl Frames) -> Result<Bytes, Ended> {
         poll_fn(|cx| {
             if self.ending.told.poll_unpin(cx).is_ready() {
@@ -194,9 +179,7 @@ impl Socket {
                         self.socket.start_send_unpin(Message::Ping(Bytes::new())).map_err(|_| Ended::Left)?;
                     }
                 }
-                if let Err(ended) = self.send_on(frames, cx) {
-                    return Poll::Ready(self.last_word(cx).ok_or(ended));
-                }
+                self.send_on(frames, cx)?;
                 match ready!(self.socket.poll_next_unpin(cx)) {
                     Some(Ok(Message::Binary(message))) => {
                         self.pings.heard();
@@ -227,22 +210,6 @@ impl Socket {
             }
         }
         Ok(())
-    }
-
-    /// The next message, if it is there already and one of the last.
-    fn last_word(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
-        while self.last_words > 0 {
-            self.last_words -= 1;
-            match self.socket.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(Message::Binary(message)))) => {
-                    self.counters.bytes_in.add(message.len() as u64);
-                    return Some(message);
-                }
-                Poll::Ready(Some(Ok(Message::Text(_) | Message::Pong(_) | Message::Ping(_)))) => {}
-                Poll::Ready(_) | Poll::Pending => return None,
-            }
-        }
-        None
     }
 
     /// Whether nothing is left of what was to be sent.

@@ -28,13 +28,17 @@ export class Company {
     await Promise.all(this.members.map((member) => member.say(sort, count)));
   }
 
-  /** Waits until `condition` holds for what was heard by then. */
-  async hears(condition, what) {
+  /** Waits until `condition` holds for what was heard by then; what is missing then is told by `missing`. */
+  async hears(condition, what, missing = () => "") {
     const holds = async () => {
       for (const member of this.members) await member.refresh();
       return condition();
     };
-    await until(holds, `not heard: ${what}`);
+    try {
+      await until(holds, "not heard");
+    } catch (error) {
+      throw new Error(`not heard: ${what}${missing()}`, { cause: error });
+    }
   }
 
   /** Everybody says so many ordered messages, and everybody else hears as many. */
@@ -42,7 +46,8 @@ export class Company {
     await this.say("ordered", count);
     const isComplete = ({ listener, speaker }) =>
       listener.ledger.of(speaker.address, "ordered").length >= expected(listener, speaker).length;
-    await this.hears(() => this.pairs.every(isComplete), "all ordered messages");
+    const missing = () => this.pairs.filter((pair) => !isComplete(pair)).map(gap).join("");
+    await this.hears(() => this.pairs.every(isComplete), "all ordered messages", missing);
     this.check();
   }
 
@@ -97,6 +102,13 @@ export function assertRising(numbers, what) {
 function expected(listener, speaker) {
   const before = listener.missed[speaker.address] ?? 0;
   return Array.from({ length: speaker.said.ordered - before }, (_, index) => before + index + 1);
+}
+
+/** Which ordered messages a listener has not heard. */
+function gap({ listener, speaker }) {
+  const heard = new Set(listener.ledger.of(speaker.address, "ordered"));
+  const missing = expected(listener, speaker).filter((number) => !heard.has(number));
+  return `\n${listener.constructor.name} ${listener.address} of ${speaker.constructor.name} ${speaker.address}: ${missing}`;
 }
 
 /** Each at most once, and nothing that was not said. */

@@ -13,7 +13,8 @@ export class Member {
   constructor(address, words, former = undefined) {
     this.address = address;
     this.words = words;
-    this.ledger = former?.ledger ?? new Ledger(words);
+    this.former = former;
+    this.ledger = new Ledger(words, former?.ledger);
     /** Whether something that it says or hears may be lost on the way. */
     this.hasDatagrams = false;
     /** How many of each sort it has said. */

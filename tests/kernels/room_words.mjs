@@ -97,10 +97,13 @@ export const orderedSort = (number) => ORDERED[number % ORDERED.length];
 /** Who said what, in the order of hearing it. */
 export class Ledger {
   #words;
+  #former;
   #entries = [];
 
-  constructor(words) {
+  /** `former` is that of an earlier connection. What came by that may be read after what came later by this one. */
+  constructor(words, former = undefined) {
     this.#words = words;
+    this.#former = former;
   }
 
   /** Takes a packet of somebody; answers whether it can be read. */
@@ -115,8 +118,9 @@ export class Ledger {
     return true;
   }
 
-  /** The numbers of what somebody said, in the order of hearing it. */
+  /** The numbers of what somebody said, in the order of hearing it, connection by connection. */
   of(from, sort) {
-    return this.#entries.filter((entry) => entry.from === from && entry.sort === sort).map(({ number }) => number);
+    const entries = this.#entries.filter((entry) => entry.from === from && entry.sort === sort);
+    return [...(this.#former?.of(from, sort) ?? []), ...entries.map(({ number }) => number)];
   }
 }

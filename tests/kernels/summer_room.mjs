@@ -13,18 +13,18 @@ export class SummerRoom extends Member {
   /** Makes the transport that an island change asks for, as that kernel does, and connects it. */
   static async enter(page, address, { connStr, islandId }, former = undefined) {
     const room = await page.evaluateHandle(
-      async ({ address, connStr, islandId, former }) => {
+      async ({ address, connStr, islandId }) => {
         const logger = { error: console.error, log: () => {}, warn: console.error, info: () => {}, trace: () => {} };
         const config = { logger, peerId: address, bff: {}, ws: { verbose: true }, livekit: {}, p2p: {} };
         const transport = window.packages.createTransport(config, { connStr, islandId, peers: {} });
-        const room = { transport, heard: former?.heard ?? [], disconnected: 0, code: null };
+        const room = { transport, heard: [], disconnected: 0, code: null };
         transport.onMessageObservable.add(({ peer, payload }) => room.heard.push([peer, Array.from(payload)]));
         transport.onDisconnectObservable.add(() => room.disconnected++);
         await transport.connect();
         transport.ws.addEventListener("close", ({ code }) => (room.code = code));
         return room;
       },
-      { address, connStr, islandId, former: former?.#room },
+      { address, connStr, islandId },
     );
     return new SummerRoom(address, room, former);
   }
@@ -58,6 +58,7 @@ export class SummerRoom extends Member {
   }
 
   async refresh() {
+    await this.former?.refresh();
     const heard = await this.#room.evaluate((room) => room.heard.splice(0));
     for (const [peer, bytes] of heard) this.hear(peer, Uint8Array.from(bytes));
   }

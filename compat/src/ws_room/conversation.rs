@@ -12,6 +12,8 @@ use atoll_core::limit::Pace;
 use atoll_core::region::{Grant, JoinFailed, Over, Seat};
 use atoll_core::room::{Delivery, MAX_ORDERED_PAYLOAD, Sender};
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,11 +29,12 @@ const FIRST: u64 = MAX_ORDERED_PAYLOAD as u64 + 256;
 /// Most seats of one address by this door: its sessions have two at most, and it may be in some rooms beside the islands'.
 const SEATS_OF_ADDRESS: usize = 16;
 
-/// How long the last words may take.
+/// How long the last words may take, in either direction.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a client whose session is over is still heard: what it said here before may be read after that.
-const LAST_WORDS: Duration = Duration::from_millis(20);
+/// After how long a silence a client has said its last words, whose session is over or speaks elsewhere: what it said here
+/// before may be read after that.
+const SILENCE: Duration = Duration::from_millis(50);
 
 /// What a client is told when its room is full: the originals' words, which users know.
 const FULL: &str = "This world is full. Try again later.";
@@ -98,14 +101,15 @@ async fn converse(
     let outgoing = Arc::new(Outgoing::new(Arc::clone(&seats.waiting), Arc::clone(&counters)));
     let link = RoomLink::new(generation, Arc::clone(&outgoing), Arc::clone(&counters));
     let room = grant.room().clone();
-    let seat = arrival.doorway.region.join(grant, Box::new(link)).await.map_err(|failed| match failed {
+    let mut seat = arrival.doorway.region.join(grant, Box::new(link)).await.map_err(|failed| match failed {
         JoinFailed::Stale => Ended::SessionOver,
         JoinFailed::Full => Ended::RoomFull,
         JoinFailed::Ending => Ended::Ending,
     })?;
     let _occupied = seats.occupancy.enter(room, address);
     arrival.counters.logins.add(1);
-    let client = Client { seat, generation, pace: arrival.doorway.region.pace(), counters: &counters };
+    let former = Some(seat.former_ended().boxed());
+    let client = Client { seat, former, generation, pace: arrival.doorway.region.pace(), counters: &counters };
     // From here on the seat counts, and not the wait for it.
     drop(arrival);
     socket.allow(match generation {
@@ -120,7 +124,7 @@ async fn converse(
     }
 }
 
-async fn attend(socket: &mut Socket, client: Client<'_>, outgoing: &Outgoing) -> Result<Infallible, Ended> {
+async fn attend(socket: &mut Socket, mut client: Client<'_>, outgoing: &Outgoing) -> Result<Infallible, Ended> {
     let mut over = pin!(client.seat.over());
     // Who is replaced and does not take the last words goes without them.
     let mut overdue = pin!(async {
@@ -131,7 +135,7 @@ async fn attend(socket: &mut Socket, client: Client<'_>, outgoing: &Outgoing) ->
         let message = tokio::select! {
             biased;
             over = &mut over => {
-                hear_out(socket, &client, outgoing).await;
+                hear_out(socket, &mut client).await;
                 if over == Over::Kicked && client.generation == Generation::Rfc5 {
                     outgoing.push(kicked(KICKED));
                 }
@@ -141,15 +145,26 @@ async fn attend(socket: &mut Socket, client: Client<'_>, outgoing: &Outgoing) ->
                 return timeout(FAREWELL, drain(socket, outgoing)).await.unwrap_or(Err(ended));
             }
             () = &mut overdue => return Err(Ended::Clogged),
-            message = socket.receive_sending(outgoing) => message?,
+            message = socket.receive_sending(outgoing) => message,
         };
-        client.says(&message).await?;
+        match message {
+            Ok(message) => client.says(&message).await?,
+            Err(ended) => {
+                // Its client speaks elsewhere now, where it is not heard before it was heard out here.
+                if matches!(ended, Ended::Reseated | Ended::Replaced) {
+                    hear_out(socket, &mut client).await;
+                }
+                return Err(ended);
+            }
+        }
     }
 }
 
 /// Who speaks.
 struct Client<'a> {
     seat: Seat,
+    /// The end of its former connection, which may still have to pass on what it said there.
+    former: Option<BoxFuture<'static, ()>>,
     generation: Generation,
     pace: Pace,
     counters: &'a RoomCounters,
@@ -157,13 +172,16 @@ struct Client<'a> {
 
 impl Client<'_> {
     /// Passes on what it says. One that says more than it may waits.
-    async fn says(&self, message: &Bytes) -> Result<(), Ended> {
+    async fn says(&mut self, message: &Bytes) -> Result<(), Ended> {
         let Some(said) = incoming::read(self.generation, message) else {
             if !incoming::is_identification(self.generation, message) {
                 self.counters.unread.add(1);
             }
             return Ok(());
         };
+        if let Some(former) = self.former.take() {
+            let _ = timeout(FAREWELL, former).await;
+        }
         if said.delivery == Delivery::Ordered {
             self.pace.wait_for_message(message.len()).await;
         }
@@ -171,17 +189,17 @@ impl Client<'_> {
     }
 }
 
-/// Passes on what the client still says. Whether it goes on does not matter any more.
-async fn hear_out(socket: &mut Socket, client: &Client<'_>, outgoing: &Outgoing) {
+/// Passes on what the client still says, until it is silent. Whether it goes on does not matter any more.
+async fn hear_out(socket: &mut Socket, client: &mut Client<'_>) {
     let hearing = async {
-        while let Ok(message) = socket.receive_sending(outgoing).await {
+        while let Ok(Ok(message)) = timeout(SILENCE, socket.receive()).await {
             if client.says(&message).await.is_err() {
                 return;
             }
         }
     };
     // One that goes on talking is heard no longer than this.
-    let _ = timeout(LAST_WORDS, hearing).await;
+    let _ = timeout(FAREWELL, hearing).await;
 }
 
 /// Sends what is left to be said, whatever the client still says.

@@ -3,6 +3,7 @@
 use super::grant::{Grant, JoinFailed};
 use crate::room::{Delivery, Link, LinkId, MAX_ORDERED_PAYLOAD, Outgoing, Packet, RoomId, Sender};
 use atoll_proto::datagram::{Alias, Tag};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -67,7 +68,7 @@ pub(super) enum Control {
         grant: Grant,
         link: Box<dyn Link>,
         ways: Ways,
-        reply: oneshot::Sender<Result<(Line, Alias), JoinFailed>>,
+        reply: oneshot::Sender<Result<Placed, JoinFailed>>,
     },
     Open {
         room: RoomId,
@@ -100,6 +101,17 @@ pub(super) enum Control {
     },
 }
 
+/// A member's place, with the line to it.
+pub(super) struct Placed {
+    pub(super) line: Line,
+    pub(super) alias: Alias,
+    /// The end of the line of the connection from which the seat was taken over.
+    pub(super) former: Option<LineEnd>,
+}
+
+/// The end of a line, for one to wait for: it has ended when its other half is gone.
+pub(super) type LineEnd = oneshot::Receiver<Infallible>;
+
 /// The way from outside to one link of one room. Dropping it closes the link, wherever it is dropped: also in an answer
 /// that nobody waits for any more.
 #[derive(Debug)]
@@ -111,6 +123,8 @@ pub(super) struct Line {
     weight: usize,
     waiting: Arc<AtomicUsize>,
     ordered: Arc<Semaphore>,
+    /// The other half of its end.
+    _end: Option<oneshot::Sender<Infallible>>,
 }
 
 /// A member behind a bridge whose alias the bridge does not know yet. Dropping it takes the member out again.
@@ -169,17 +183,22 @@ impl Ways {
 }
 
 impl Line {
-    /// The line of a seat's link.
-    pub(super) fn new(tag: Tag, link: LinkId, ways: Ways) -> Self {
-        let ordered = Arc::new(Semaphore::new(ORDERED_WAITING));
-        Self { tag, link, ways, weight: 1, waiting: Arc::default(), ordered }
+    /// The line of a seat's link, and its end.
+    pub(super) fn of_seat(tag: Tag, link: LinkId, ways: Ways) -> (Self, LineEnd) {
+        let (end, ended) = oneshot::channel();
+        let mut line = Self::new(tag, link, ways, 1);
+        line._end = Some(end);
+        (line, ended)
     }
 
     /// The line of a bridge.
     pub(super) fn of_bridge(tag: Tag, link: LinkId, ways: Ways) -> Self {
-        let mut line = Self::new(tag, link, ways);
-        line.weight = BRIDGE_WEIGHT;
-        line
+        Self::new(tag, link, ways, BRIDGE_WEIGHT)
+    }
+
+    fn new(tag: Tag, link: LinkId, ways: Ways, weight: usize) -> Self {
+        let ordered = Arc::new(Semaphore::new(ORDERED_WAITING));
+        Self { tag, link, ways, weight, waiting: Arc::default(), ordered, _end: None }
     }
 
     pub(super) fn tag(&self) -> Tag {

@@ -3,7 +3,7 @@
 use super::attendance::Present;
 use super::grant::JoinFailed;
 use super::life::{Life, Over};
-use super::line::{Busy, Control, Line, SendFailed};
+use super::line::{Busy, Control, Line, LineEnd, Placed, SendFailed};
 use crate::room::{Delivery, Outgoing, Packet, Sender};
 use atoll_proto::datagram::{Alias, Sequence, Tag};
 use tokio::sync::oneshot;
@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 pub struct Seat {
     line: Line,
     alias: Alias,
+    /// The end of the connection it was taken over from, until somebody waits for that.
+    former: Option<LineEnd>,
     /// What ends it, if it is a session's.
     life: Option<Life>,
     /// Counts it among those of its session.
@@ -21,8 +23,8 @@ pub struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(line: Line, alias: Alias) -> Self {
-        Self { line, alias, life: None, _present: None }
+    pub(super) fn new(Placed { line, alias, former }: Placed) -> Self {
+        Self { line, alias, former, life: None, _present: None }
     }
 
     /// It, of a session that lives.
@@ -40,6 +42,18 @@ impl Seat {
             match life {
                 Some(life) => life.over().await,
                 None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Waits until the connection that this one took the seat over from has passed on what its client said there: its
+    /// [`Seat`] is dropped. A client that speaks through both is heard in order if its door waits for this first. Done at
+    /// once where there was none, and when it was waited for already.
+    pub fn former_ended(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let former = self.former.take();
+        async move {
+            if let Some(former) = former {
+                let _ = former.await;
             }
         }
     }

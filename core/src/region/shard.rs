@@ -2,12 +2,12 @@
 
 use super::Settings;
 use super::grant::{Grant, JoinFailed};
-use super::line::{Admitted, Control, Line, Queued, Queues, Ways};
+use super::line::{Admitted, Control, Line, LineEnd, Placed, Queued, Queues, Ways};
 use super::seat::{Bridge, Seat};
 use super::status::Counters;
 use super::supervise::Failures;
 use crate::Host;
-use crate::room::{self, JoinError, Link, LinkId, Newcomer, Packet, Room, RoomId, SendError};
+use crate::room::{self, JoinError, Joined, Link, LinkId, Newcomer, Packet, Room, RoomId, SendError};
 use atoll_proto::datagram::Tag;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -54,6 +54,7 @@ pub(super) fn start(
                 due: BinaryHeap::new(),
                 scheduled: HashSet::new(),
                 counted: HashMap::new(),
+                ends: HashMap::new(),
             };
             failures.spawn(format!("the task of rooms {index}"), task.run(queues));
             Shard { ways }
@@ -73,8 +74,7 @@ impl Shard {
         let (reply, answer) = oneshot::channel();
         let sent = self.ways.control.send(Control::Join { grant, link, ways: self.ways.clone(), reply });
         sent.map_err(|_| JoinFailed::Ending)?;
-        let (line, alias) = answer.await.map_err(|_| JoinFailed::Ending)??;
-        Ok(Seat::new(line, alias))
+        answer.await.map_err(|_| JoinFailed::Ending)?.map(Seat::new)
     }
 
     pub(super) async fn open_link(&self, room: RoomId, link: Box<dyn Link>) -> Result<Bridge, JoinFailed> {
@@ -98,6 +98,8 @@ struct Task {
     scheduled: HashSet<Tag>,
     /// Members of each room as the counters have them.
     counted: HashMap<Tag, usize>,
+    /// Where another connection may wait for the end of the line it takes a seat over from.
+    ends: HashMap<(Tag, LinkId), LineEnd>,
 }
 
 impl Task {
@@ -139,7 +141,7 @@ impl Task {
                 let newcomer = Newcomer { sender, session, hidden };
                 let joined = self.rooms.get_mut(&tag).map(|room| room.join(newcomer, link));
                 let answer = match joined {
-                    Some(Ok(joined)) => Ok((Line::new(tag, joined.link, ways), joined.alias)),
+                    Some(Ok(joined)) => Ok(self.placed(tag, joined, ways)),
                     Some(Err(JoinError::Superseded)) => Err(JoinFailed::Stale),
                     Some(Err(JoinError::Full)) | None => Err(JoinFailed::Full),
                 };
@@ -170,10 +172,18 @@ impl Task {
                 drop(place);
             }
             Control::Close { tag, link } => {
+                self.ends.remove(&(tag, link));
                 self.close(tag, link);
                 self.settle(tag);
             }
         }
+    }
+
+    fn placed(&mut self, tag: Tag, Joined { alias, link, former }: Joined, ways: Ways) -> Placed {
+        let (line, end) = Line::of_seat(tag, link, ways);
+        self.ends.insert((tag, link), end);
+        let former = former.and_then(|link| self.ends.remove(&(tag, link)));
+        Placed { line, alias, former }
     }
 
     fn take(&mut self, queued: Queued) {

@@ -30,6 +30,8 @@ pub struct Joined {
     pub alias: Alias,
     /// The link that now speaks for it.
     pub link: LinkId,
+    /// The link from which it took the seat over, if it is another connection of the same session.
+    pub former: Option<LinkId>,
 }
 
 /// What one tick did, or one packet.
@@ -133,7 +135,7 @@ impl Room {
         let link = self.links.open(link);
         let alias = self.members.seat(link, newcomer);
         self.links.set_own(link, alias);
-        Ok(Joined { alias, link })
+        Ok(Joined { alias, link, former: None })
     }
 
     /// Opens a link that stands for no member yet: a bridge. It hears all frames of the room.
@@ -330,12 +332,13 @@ impl Room {
     fn reseat(&mut self, alias: Alias, link: Box<dyn Link>) -> Joined {
         let link = self.links.open(link);
         self.links.set_own(link, alias);
-        if let Some(former) = self.members.reseat(alias, link) {
+        let former = self.members.reseat(alias, link);
+        if let Some(former) = former {
             self.links.close(former, CloseReason::Reseated);
         }
         // What is sent at once must not wait for the tick to be heard.
         self.tell_members();
-        Joined { alias, link }
+        Joined { alias, link, former }
     }
 
     /// Takes a seat away and, when it was the link's only one, tells and drops the link.

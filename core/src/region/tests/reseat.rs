@@ -1,6 +1,7 @@
 //! What was taken reaches the room, whatever happens to the seat afterwards.
 
 use super::*;
+use tokio::time::timeout;
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_seat_does_not_overtake_what_it_sent() {
@@ -47,13 +48,17 @@ async fn another_connection_takes_over_and_the_former_line_still_speaks() {
     for payload in numbers(0..4) {
         first.send_ordered(payload).await.unwrap();
     }
-    let (second, new) = seat(&region, &session).await;
+    let (mut second, new) = seat(&region, &session).await;
     assert_eq!((second.alias(), second.tag()), (first.alias(), first.tag()));
+    let mut former_ended = pin!(second.former_ended());
     assert_eq!(old.last(), Some("closed"));
     first.send_ordered(Bytes::from(vec![4])).await.unwrap();
     second.send_ordered(Bytes::from(vec![5])).await.unwrap();
     neighbour.send_ordered(Bytes::from(vec![1])).await.unwrap();
+    assert!(timeout(Duration::ZERO, former_ended.as_mut()).await.is_err(), "the former one may still speak");
     drop(first);
+    former_ended.await;
+    second.former_ended().await;
     settle().await;
     assert_eq!(ear.ordered(), numbers(0..6));
     assert_eq!((old.ordered(), new.ordered()), (numbers(0..1), numbers(1..2)));

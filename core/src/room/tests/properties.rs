@@ -129,7 +129,7 @@ impl World {
             return;
         }
         self.end_seats_of(number);
-        let Joined { alias, link } = joined;
+        let Joined { alias, link, .. } = joined;
         self.seats.push(Seat {
             number,
             alias,
