@@ -1,0 +1,36 @@
+//! Every end-to-end test, in one binary: each test file is a module here, so that all of them are linked once.
+
+mod bad_input;
+mod bff_vectors;
+mod config;
+mod crowds;
+mod fallback;
+mod half_closed;
+mod join_room;
+mod kernels_bad_input;
+mod kernels_load;
+mod kernels_logins;
+mod lanes;
+mod last_words;
+mod ledgers;
+mod meeting;
+mod nats_bus;
+mod nats_region;
+mod nats_trust;
+mod one_room;
+mod originals_http;
+mod originals_limits;
+mod process;
+mod refusals;
+mod region;
+mod resume;
+mod settings;
+mod signed_login;
+mod tls;
+mod topics;
+mod trust;
+mod uploads;
+mod ways;
+mod ws_room_floods;
+mod ws_room_vectors;
+mod ws_rooms;
