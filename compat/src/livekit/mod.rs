@@ -93,6 +93,8 @@ struct Door {
 pub fn routes(doorway: Doorway, settings: Settings) -> Result<Router, OpenError> {
     let most = doorway.region.settings().max_sessions.saturating_mul(SEATS_PER_SESSION);
     let counters = Arc::clone(&doorway.counters().rooms);
+    // Each edge opens one such door.
+    let _ = doorway.counters().ice.set(Arc::clone(settings.ports.counters()));
     let door = Door {
         doorway,
         keys: settings.keys,
