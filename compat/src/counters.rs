@@ -50,6 +50,8 @@ pub(crate) struct RoomCounters {
 pub(crate) struct IceCounters {
     pub(crate) unknown: Counter,
     pub(crate) behind: Counter,
+    pub(crate) tcp_unknown: Counter,
+    pub(crate) tcp_crowded: Counter,
 }
 
 /// What one door counts.
@@ -110,13 +112,17 @@ pub struct KernelStatus {
     pub rpc_errors: u64,
 }
 
-/// What became of datagrams of media and data that did not reach a participant, by UDP or TCP.
+/// What became of datagrams of media and data that did not reach a participant, and of TCP connections that were none's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct IceStatus {
     /// Datagrams for nobody who is here, or from more addresses than one participant may have.
     pub datagrams_unknown: u64,
     /// Datagrams for participants that had too many waiting.
     pub datagrams_behind: u64,
+    /// TCP connections that did not begin with a request for somebody who is here, or not in time.
+    pub tcp_unknown: u64,
+    /// TCP connections refused because there were too many, in all or from their place, or closed for others.
+    pub tcp_crowded: u64,
 }
 
 /// What became of packets between peers that did not go their usual way through a WebSocket room.
@@ -182,7 +188,12 @@ impl Counters {
 
 impl IceCounters {
     fn status(&self) -> IceStatus {
-        IceStatus { datagrams_unknown: self.unknown.value(), datagrams_behind: self.behind.value() }
+        IceStatus {
+            datagrams_unknown: self.unknown.value(),
+            datagrams_behind: self.behind.value(),
+            tcp_unknown: self.tcp_unknown.value(),
+            tcp_crowded: self.tcp_crowded.value(),
+        }
     }
 }
 

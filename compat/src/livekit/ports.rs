@@ -71,7 +71,8 @@ impl IcePorts {
         let mut tasks = vec![tokio::spawn(read(Arc::clone(&shared))).abort_handle()];
         if let Some(listener) = listener {
             let (routes, writers) = (Arc::clone(&shared.routes), Arc::clone(&shared.writers));
-            tasks.push(tokio::spawn(ice_tcp::accept(listener, routes, writers)).abort_handle());
+            let accepting = ice_tcp::accept(listener, routes, writers, ice_tcp::Limits::default());
+            tasks.push(tokio::spawn(accepting).abort_handle());
         }
         Ok(Self { shared, tasks })
     }

@@ -81,6 +81,18 @@ impl Routes {
         &self.counters
     }
 
+    /// Whether a datagram is a request that names a participant who is here.
+    pub(super) fn knows(&self, bytes: &[u8]) -> bool {
+        let known = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        stun::addressee(bytes).is_some_and(|name| known.names.contains_key(name))
+    }
+
+    /// Nobody is at this address any more.
+    pub(super) fn forget(&self, protocol: Protocol, source: SocketAddr) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.addresses.remove(&(protocol, source));
+    }
+
     /// Whether there is a participant that a datagram is for. Nothing is kept of one for nobody, nor of one whose participant
     /// has more waiting than it may; both are counted.
     pub(super) fn deliver(
