@@ -14,6 +14,7 @@
 //! What is not here: video, encryption from end to end, data tracks, simulcast, TURN, and rooms made by anybody but the region.
 
 mod data;
+mod gate;
 mod ice_tcp;
 mod join;
 mod link;
