@@ -28,28 +28,22 @@ const DATAGRAM: usize = 2048;
 /// Datagrams that may wait for one client.
 const WAITING: usize = 256;
 
-/// How many connections there may be at a time, and of one place.
+/// How many connections there may be at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Those of participants. They stay, so that a full house has no room for more.
     participants: usize,
     participants_per_place: usize,
-    /// Those that have not said yet for whom they are. They take no room of the others', and the oldest of the most crowded place
-    /// goes.
+    /// Those that have not said yet for whom they are. They take no room of the others', and with more of them the oldest of the
+    /// most crowded place goes: who has something to say says it at once, while clients that found a better way leave several
+    /// connections silent.
     strangers: usize,
-    strangers_per_place: usize,
     naming: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            participants: 1024,
-            participants_per_place: 256,
-            strangers: 256,
-            strangers_per_place: 64,
-            naming: NAMING,
-        }
+        Self { participants: 1024, participants_per_place: 256, strangers: 256, naming: NAMING }
     }
 }
 
@@ -105,12 +99,12 @@ struct House {
 
 /// Takes connections until it is dropped.
 pub(super) async fn accept(listener: TcpListener, routes: Arc<Routes>, writers: Arc<Writers>, limits: Limits) {
-    let crowd = |most, per_place, among_equals| Arc::new(Crowd::new(most, Some(per_place), among_equals));
+    let crowd = |most, per_place, among_equals| Arc::new(Crowd::new(most, per_place, among_equals));
     let house = Arc::new(House {
         routes,
         writers,
-        participants: crowd(limits.participants, limits.participants_per_place, AmongEquals::NewcomerLeaves),
-        strangers: crowd(limits.strangers, limits.strangers_per_place, AmongEquals::OldestLeaves),
+        participants: crowd(limits.participants, Some(limits.participants_per_place), AmongEquals::NewcomerLeaves),
+        strangers: crowd(limits.strangers, None, AmongEquals::OldestLeaves),
         naming: limits.naming,
     });
     let mut connections = tokio::task::JoinSet::new();
@@ -153,6 +147,8 @@ impl House {
         };
         let first = match named {
             Ok(Ok(length)) if self.routes.knows(&datagram[..length]) => length,
+            // It has gone by itself: of clients that found a better way there are many.
+            Ok(Err(error)) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
             _ => {
                 self.routes.counters().tcp_unknown.add(1);
                 return Ok(());

@@ -1,8 +1,10 @@
 use super::*;
 use crate::livekit::link::RoomLink;
 use crate::ws_room::outgoing::budget;
-use atoll_core::room::{Frame, Link, Pressure};
+use atoll_core::Address;
+use atoll_core::room::{Delivery, Frame, Link, Newcomer, Packet, Pressure, Room, RoomId, Sender, Settings};
 use atoll_proto::datagram::Tag;
+use std::time::Duration;
 
 fn mailbox(budget: &Arc<Budget>) -> Arc<Mailbox> {
     Arc::new(Mailbox::new(Words::Rfc4, Arc::clone(budget), Arc::default()))
@@ -60,4 +62,34 @@ fn a_participant_that_is_too_slow_or_has_gone_keeps_its_seat_and_holds_nothing()
         assert_eq!(budget.kept(), 0);
         assert_eq!(link.push(Tag(1), Frame::Closed(CloseReason::Kicked)), Pressure::Gone);
     }
+}
+
+#[test]
+fn what_a_participant_said_before_it_was_too_slow_is_heard() {
+    let budget = budget();
+    let mut room = Room::new(RoomId::new("a"), Tag(1), Settings { max_members: 2, tick: None });
+    let mailboxes = [mailbox(&budget), mailbox(&budget)];
+    let [slow, other] = [0, 1].map(|number| {
+        let link = RoomLink::new(Arc::clone(&mailboxes[number]), Arc::default());
+        let sender = Sender::Peer(Address([number as u8; 20]));
+        room.join(Newcomer { sender, session: None, hidden: false }, Box::new(link)).unwrap()
+    });
+    let mut say_in_room = |member: atoll_core::room::Joined, payload: Bytes| {
+        let packet = Packet { from: member.alias, delivery: Delivery::Ordered, sequence: None, said: payload.into() };
+        room.send(Duration::ZERO, member.link, packet)
+    };
+    say_in_room(slow, Bytes::from_static(b"first")).unwrap();
+    let large = Bytes::from(vec![0; 60_000]);
+    for _ in 0..(17 << 20) / large.len() {
+        say_in_room(other, large.clone()).unwrap();
+    }
+    assert!(mailboxes[0].is_too_slow());
+    say_in_room(slow, Bytes::from_static(b"second")).unwrap();
+    let heard: Vec<_> = std::iter::from_fn(|| mailboxes[1].pop_data())
+        .map(|mail| match mail {
+            Mail::Ordered(ordered) => ordered.payload().unwrap().clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(heard, ["first", "second"]);
 }

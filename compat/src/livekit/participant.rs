@@ -35,7 +35,7 @@ const CONNECTING: Duration = Duration::from_secs(15);
 const AWAY: Duration = Duration::from_secs(15);
 
 /// How long a client may take none of its data while much more waits: what the connection holds of it is 256 KiB.
-const STANDING: Duration = Duration::from_secs(10);
+const STANDING: Duration = Duration::from_secs(15);
 
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
