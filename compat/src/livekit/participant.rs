@@ -226,7 +226,8 @@ impl Participant {
     /// Takes what has come from the room, and drives the connections until they have nothing more to say.
     fn pump(&mut self) -> Option<Ended> {
         if self.mailbox.is_too_slow() || self.stands_still() {
-            self.signals.leave(come_again(DisconnectReason::StateMismatch), Ended::TooSlow);
+            // Its signals are not what is slow: they are not cut off, so that it hears of it.
+            self.signals.leave(come_again(DisconnectReason::StateMismatch), Ended::Left);
             return Some(Ended::TooSlow);
         }
         while let Some(mail) = self.mailbox.pop_signal() {
