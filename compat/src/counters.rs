@@ -6,7 +6,7 @@ use atoll_core::Counter;
 use atoll_core::region::LoginError;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Counts by name. Names with a count of 0 are left out.
 pub type ByName = BTreeMap<&'static str, u64>;
@@ -21,6 +21,8 @@ pub struct Counters {
     livekit: Arc<DoorCounters>,
     pub(crate) rooms: Arc<RoomCounters>,
     pub(crate) calls: Arc<Tally>,
+    /// Those of the port of LiveKit's media and data, once its door is open.
+    pub(crate) ice: OnceLock<Arc<IceCounters>>,
 }
 
 /// A door, as counts and metrics name it.
@@ -41,6 +43,15 @@ pub(crate) struct RoomCounters {
     pub(crate) untranslated: Counter,
     pub(crate) refused: Counter,
     pub(crate) unread: Counter,
+}
+
+/// What is counted at the port of LiveKit's media and data.
+#[derive(Debug, Default)]
+pub(crate) struct IceCounters {
+    pub(crate) unknown: Counter,
+    pub(crate) behind: Counter,
+    pub(crate) tcp_unknown: Counter,
+    pub(crate) tcp_crowded: Counter,
 }
 
 /// What one door counts.
@@ -91,12 +102,27 @@ pub struct KernelStatus {
     pub ws_room: DoorStatus,
     /// `/rtc` and `/rtc/v1`.
     pub livekit: DoorStatus,
+    /// The port of LiveKit's media and data.
+    pub livekit_ice: IceStatus,
     /// Packets between peers in rooms by these two.
     pub ws_room_packets: RoomPacketsStatus,
     /// Remote procedure calls.
     pub rpc_calls: u64,
     /// Calls, and questions for ports and modules, that were answered with an error.
     pub rpc_errors: u64,
+}
+
+/// What became of datagrams of media and data that did not reach a participant, and of TCP connections that were none's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct IceStatus {
+    /// Datagrams for nobody who is here, or from more addresses than one participant may have.
+    pub datagrams_unknown: u64,
+    /// Datagrams for participants that had too many waiting.
+    pub datagrams_behind: u64,
+    /// TCP connections that did not begin with a request for somebody who is here, or not in time.
+    pub tcp_unknown: u64,
+    /// TCP connections refused because there were too many, in all or from their place, or closed for others.
+    pub tcp_crowded: u64,
 }
 
 /// What became of packets between peers that did not go their usual way through a WebSocket room.
@@ -142,6 +168,7 @@ impl Counters {
             signed_login: self.signed_login.status(),
             ws_room: self.ws_room.status(),
             livekit: self.livekit.status(),
+            livekit_ice: self.ice.get().map(|ice| ice.status()).unwrap_or_default(),
             ws_room_packets: self.rooms.status(),
             rpc_calls: self.calls.calls(),
             rpc_errors: self.calls.errors(),
@@ -155,6 +182,17 @@ impl Counters {
             DoorName::SignedLogin => &self.signed_login,
             DoorName::WsRoom => &self.ws_room,
             DoorName::Livekit => &self.livekit,
+        }
+    }
+}
+
+impl IceCounters {
+    fn status(&self) -> IceStatus {
+        IceStatus {
+            datagrams_unknown: self.unknown.value(),
+            datagrams_behind: self.behind.value(),
+            tcp_unknown: self.tcp_unknown.value(),
+            tcp_crowded: self.tcp_crowded.value(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! How a client comes in.
 
-use super::Door;
 use super::data::{Words, sid};
 use super::link::RoomLink;
 use super::lobby::Return;
@@ -10,16 +9,18 @@ use super::peer::Peer;
 use super::request::{self, RequestError, Wish};
 use super::rooms::described;
 use super::routes::Side;
-use super::signals::{Signals, come_again};
+use super::signals::{Signals, come_again, go};
 use super::speech::Speech;
 use super::talk::Talk;
 use super::tracks::{Heard, Published, livekit_source};
+use super::{Door, SEATS_OF_ADDRESS};
 use crate::counters::{DoorName, Refusal};
 use crate::doorway::{Arrival, ClientAddress};
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::{LivekitToken, LivekitTokenError};
 use atoll_core::region::{Grant, GrantError, JoinFailed, Right, Transport, VerifiedToken};
+use atoll_core::room::Sender;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -129,6 +130,13 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
     }
     let from = arrival.from;
     let counters = Arc::clone(&arrival.counters);
+    let Sender::Peer(address) = *grant.sender() else { return turn_away(&door, socket, Ended::NoRoom).await };
+    let Some(_occupied) = door.occupancy.enter_below(grant.room().clone(), address, SEATS_OF_ADDRESS) else {
+        let signals = Signals::new(Arc::clone(&door.budget), Arc::clone(&door.counters));
+        // It has others to leave before it may come again.
+        signals.leave(go(DisconnectReason::JoinFailure), Ended::Evicted);
+        return say_and_close(socket, &signals, Ended::Evicted).await;
+    };
     let Some(spot) = door.crowd.enter(from) else { return turn_away(&door, socket, Ended::Evicted).await };
     let client = door.doorway.region.capabilities(&grant);
     let is_older = client.includes(Transport::FirstWsRoom) && !client.includes(Transport::WsRoom);
@@ -179,8 +187,7 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
         has_joined: false,
         first: Some(wish),
         is_active: false,
-        is_full: false,
-        pace: door.doorway.region.pace(),
+        full_since: None,
         refresh_at: Instant::now(),
         patience: Participant::first_patience(),
         token,
@@ -191,9 +198,13 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
 }
 
 /// Tells a client that its seat is not to be had, and to begin anew.
-async fn turn_away(door: &Door, mut socket: Socket, ended: Ended) {
+async fn turn_away(door: &Door, socket: Socket, ended: Ended) {
     let signals = Signals::new(Arc::clone(&door.budget), Arc::clone(&door.counters));
     signals.leave(come_again(DisconnectReason::StateMismatch), ended.clone());
+    say_and_close(socket, &signals, ended).await;
+}
+
+async fn say_and_close(mut socket: Socket, signals: &Signals, ended: Ended) {
     let saying = async { while socket.receive_sending(&**signals.outgoing()).await.is_ok() {} };
     let _ = timeout(FAREWELL, saying).await;
     socket.close(&ended).await;

@@ -13,8 +13,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Bytes of what may not be lost that may wait for one participant.
-const MAX_WAITING: usize = 4 << 20;
+/// Bytes of what may not be lost that may wait for one participant: each of the others may say 2 MiB at once, which no data channel
+/// carries at once. What waits for all counts against one budget.
+const MAX_WAITING: usize = 16 << 20;
+
+/// Those that may wait for one whose client takes nothing.
+const MAX_STANDING: usize = 4 << 20;
 
 /// What one message counts beside its bytes.
 const OVERHEAD: usize = 128;
@@ -84,11 +88,11 @@ impl Mailbox {
         Self { counters, words, state: Mutex::new(state), news: Notify::new() }
     }
 
-    /// Something that may not be lost. False when the participant is too slow for it: nothing more is taken then.
-    pub(super) fn push(&self, mail: Mail) -> bool {
+    /// Something that may not be lost. With more of it than may wait the participant is too slow, and nothing more is taken.
+    pub(super) fn push(&self, mail: Mail) {
         let mut state = self.lock();
         if state.is_too_slow || state.is_closed {
-            return false;
+            return;
         }
         if let Mail::Members(MemberList::Snapshot { own, .. }) = &mail {
             state.own = *own;
@@ -106,19 +110,18 @@ impl Mailbox {
         }
         if cost > MAX_WAITING || state.share.is_too_much() {
             state.is_too_slow = true;
-            state.signals.clear();
-            state.data.clear();
-            state.share.set(0);
+            state.forget();
         }
-        let goes_on = !state.is_too_slow;
         drop(state);
         self.news.notify_one();
-        goes_on
     }
 
     /// A packet of media, or news of who speaks.
     pub(super) fn push_media(&self, notice: Notice) {
         let mut state = self.lock();
+        if state.is_too_slow || state.is_closed {
+            return;
+        }
         if state.media.len() >= MEDIA {
             state.media.pop_front();
             self.counters.dropped.add(1);
@@ -152,6 +155,18 @@ impl Mailbox {
         self.news.notified().await;
     }
 
+    /// Takes nothing in any more, and forgets what waits: the participant has gone, even if its seat has not.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.forget();
+    }
+
+    /// Whether more waits than may while nothing is taken.
+    pub(super) fn is_much(&self) -> bool {
+        self.lock().cost > MAX_STANDING
+    }
+
     /// Whether more has come than the participant could take in.
     pub(super) fn is_too_slow(&self) -> bool {
         self.lock().is_too_slow
@@ -174,7 +189,12 @@ impl Mailbox {
     /// It did not go out: it is the next again.
     pub(super) fn put_back(&self, mail: Mail) {
         let mut state = self.lock();
+        if state.is_too_slow {
+            return;
+        }
         state.cost += mail.cost();
+        let cost = state.cost;
+        state.share.set(cost);
         state.data.push_front(mail);
     }
 
@@ -212,6 +232,16 @@ impl Mailbox {
 }
 
 impl State {
+    fn forget(&mut self) {
+        self.signals.clear();
+        self.data.clear();
+        self.cost = 0;
+        self.share.set(0);
+        self.media.clear();
+        self.batches.clear();
+        self.late = Late::default();
+    }
+
     fn paid(&mut self, mail: Option<Mail>) -> Option<Mail> {
         self.cost -= mail.as_ref().map_or(0, Mail::cost);
         let cost = self.cost;
@@ -242,3 +272,7 @@ impl Mail {
             }
     }
 }
+
+#[cfg(test)]
+#[path = "mailbox_tests.rs"]
+mod tests;

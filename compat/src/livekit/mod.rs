@@ -14,6 +14,7 @@
 //! What is not here: video, encryption from end to end, data tracks, simulcast, TURN, and rooms made by anybody but the region.
 
 mod data;
+mod gate;
 mod ice_tcp;
 mod join;
 mod link;
@@ -40,6 +41,7 @@ pub use ports::IcePorts;
 
 use crate::counters::RoomCounters;
 use crate::doorway::Doorway;
+use crate::ws_room::occupancy::Occupancy;
 use crate::ws_room::outgoing;
 use atoll_core::auth::LivekitKeys;
 use atoll_core::limit::{AmongEquals, Budget, Crowd};
@@ -52,6 +54,9 @@ use str0m::config::DtlsCert;
 
 /// Participants for each session of the region: kernels enter the next island before they leave the last.
 const SEATS_PER_SESSION: usize = 2;
+
+/// Most seats of one address by this door: its sessions have two at most, and it may be in some rooms beside the islands'.
+const SEATS_OF_ADDRESS: usize = 16;
 
 /// What the door is to know.
 pub struct Settings {
@@ -82,6 +87,7 @@ struct Door {
     rooms: Arc<Rooms>,
     lobby: Arc<Lobby>,
     crowd: Arc<Crowd>,
+    occupancy: Arc<Occupancy>,
     budget: Arc<Budget>,
     counters: Arc<RoomCounters>,
 }
@@ -93,6 +99,8 @@ struct Door {
 pub fn routes(doorway: Doorway, settings: Settings) -> Result<Router, OpenError> {
     let most = doorway.region.settings().max_sessions.saturating_mul(SEATS_PER_SESSION);
     let counters = Arc::clone(&doorway.counters().rooms);
+    // Each edge opens one such door.
+    let _ = doorway.counters().ice.set(Arc::clone(settings.ports.counters()));
     let door = Door {
         doorway,
         keys: settings.keys,
@@ -103,6 +111,7 @@ pub fn routes(doorway: Doorway, settings: Settings) -> Result<Router, OpenError>
         rooms: Arc::default(),
         lobby: Arc::default(),
         crowd: Arc::new(Crowd::new(most, None, AmongEquals::NewcomerLeaves)),
+        occupancy: Arc::default(),
         budget: outgoing::budget(),
         counters,
     };

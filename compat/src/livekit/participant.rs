@@ -1,6 +1,7 @@
 //! One participant: its connections, its WebSocket when it has one, and its seat. A task of its own drives it.
 
 use super::Door;
+use super::gate::Gate;
 use super::lobby::{Entry, Return};
 use super::mailbox::{Mail, Mailbox};
 use super::notice::Notice;
@@ -15,7 +16,7 @@ use super::tracks::{Heard, Published};
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::LivekitToken;
-use atoll_core::limit::{Pace, Spot};
+use atoll_core::limit::Spot;
 use atoll_core::region::Over;
 use atoll_core::room::{CloseReason, Sender};
 use atoll_proto::datagram::Alias;
@@ -32,6 +33,9 @@ const CONNECTING: Duration = Duration::from_secs(15);
 
 /// How long a participant may be without a WebSocket, or without a connection that it had.
 const AWAY: Duration = Duration::from_secs(15);
+
+/// How long a client may take none of its data while much more waits: what the connection holds of it is 256 KiB.
+const STANDING: Duration = Duration::from_secs(15);
 
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -70,10 +74,8 @@ pub(super) struct Participant {
     /// What the client asked for with its first request, once it has been told who is here.
     pub(super) first: Option<super::request::Wish>,
     pub(super) is_active: bool,
-    /// The data channel of this lane takes nothing more for the moment.
-    pub(super) is_full: bool,
-    /// How fast it may ask.
-    pub(super) pace: Pace,
+    /// Since when the data channels have taken nothing more, if they do not.
+    pub(super) full_since: Option<Instant>,
     /// When its token is to be renewed.
     pub(super) refresh_at: Instant,
     /// When it has to be connected at the latest.
@@ -93,7 +95,7 @@ enum Input {
 impl Participant {
     /// Serves it until it has gone.
     pub(super) async fn run(mut self, socket: Socket, mut entry: Entry, spot: Spot) -> Ended {
-        let mut socket = Some(socket);
+        let mut gate = Gate::new(socket, self.door.doorway.region.pace());
         let mut lost_at: Option<Instant> = None;
         let seat = Arc::clone(self.talk.seat());
         let mut over = pin!(seat.over());
@@ -123,7 +125,7 @@ impl Participant {
                     Some(returned) => Input::Returned(returned),
                     None => continue,
                 },
-                request = receive(&mut socket, &outgoing) => match request {
+                request = gate.receive(&outgoing) => match request {
                     Ok(request) => Input::Request(request),
                     Err(ended) => Input::SocketEnded(ended),
                 },
@@ -132,22 +134,20 @@ impl Participant {
                 () = tokio::time::sleep_until(deadline.into()) => Input::Time,
             };
             let ended = match input {
-                Input::Request(request) => {
-                    self.pace.wait_for_message(request.len()).await;
-                    self.request(&request).err()
-                }
+                Input::Request(request) => self.request(&request).err(),
                 Input::SocketEnded(ended) => {
                     if matches!(ended, Ended::Ending) {
                         self.signals.leave(come_again(DisconnectReason::ServerShutdown), Ended::Ending);
                         break ended;
                     }
                     tracing::debug!(sid = &*self.sid, "a participant's signals were lost: {ended}");
-                    (socket, lost_at) = (None, Some(Instant::now()));
+                    lost_at = Some(Instant::now());
+                    gate.lose();
                     None
                 }
                 Input::Returned(returned) => {
                     lost_at = None;
-                    socket = Some(self.resume(*returned));
+                    gate.replace(self.resume(*returned));
                     None
                 }
                 Input::Datagrams => self.take(&mut datagrams),
@@ -164,9 +164,10 @@ impl Participant {
         }
         self.signals.outgoing().end(ended.clone());
         let outgoing = Arc::clone(self.signals.outgoing());
-        // The seat is given up at once; the client may hear of it a little later.
+        self.mailbox.close();
+        // The seat is given up as soon as all that it said has gone in; the client may hear of it a little later.
         drop((self, entry, seat));
-        if let Some(mut socket) = socket {
+        if let Ok(Some(mut socket)) = timeout(FAREWELL, gate.into_socket()).await {
             let saying = async { while socket.receive_sending(&*outgoing).await.is_ok() {} };
             let _ = timeout(FAREWELL, saying).await;
             socket.close(&ended).await;
@@ -177,8 +178,15 @@ impl Participant {
     fn deadline(&self, lost_at: Option<Instant>) -> Instant {
         let peers = [Some(self.publisher.deadline()), self.subscriber.as_ref().map(Peer::deadline)];
         let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due(), Some(self.refresh_at)];
-        let soonest = peers.into_iter().chain(others).flatten().min();
+        // Afterwards it is looked at when there is more.
+        let standing = self.full_since.map(|since| since + STANDING).filter(|at| *at > Instant::now());
+        let soonest = peers.into_iter().chain(others).chain([standing]).flatten().min();
         soonest.unwrap_or_else(|| Instant::now() + AWAY)
+    }
+
+    /// Whether its client has taken nothing for long, though much waits.
+    fn stands_still(&self) -> bool {
+        self.full_since.is_some_and(|since| since.elapsed() >= STANDING) && self.mailbox.is_much()
     }
 
     fn is_overdue(&mut self, lost_at: Option<Instant>) -> Option<Ended> {
@@ -217,8 +225,9 @@ impl Participant {
 
     /// Takes what has come from the room, and drives the connections until they have nothing more to say.
     fn pump(&mut self) -> Option<Ended> {
-        if self.mailbox.is_too_slow() {
-            self.signals.leave(come_again(DisconnectReason::StateMismatch), Ended::TooSlow);
+        if self.mailbox.is_too_slow() || self.stands_still() {
+            // Its signals are not what is slow: they are not cut off, so that it hears of it.
+            self.signals.leave(come_again(DisconnectReason::StateMismatch), Ended::Left);
             return Some(Ended::TooSlow);
         }
         while let Some(mail) = self.mailbox.pop_signal() {
@@ -260,7 +269,7 @@ impl Participant {
             }
             PeerEvent::Disconnected if is_primary => self.patience = Some(Instant::now() + AWAY),
             PeerEvent::Connected | PeerEvent::Disconnected => {}
-            PeerEvent::Opened | PeerEvent::Drained => self.is_full = false,
+            PeerEvent::Opened | PeerEvent::Drained => self.full_since = None,
             PeerEvent::Data(lane, message) => return self.said(lane, &message),
             PeerEvent::Media(mid, packet) => self.spoke(mid, *packet),
             PeerEvent::Over => {
@@ -290,7 +299,7 @@ impl Participant {
 
     /// Writes what waits, as much as the connection takes: all that a tick brought, before it is driven.
     fn send_data(&mut self) {
-        if self.is_full {
+        if self.full_since.is_some() {
             return;
         }
         let peer = self.subscriber.as_mut().unwrap_or(&mut self.publisher);
@@ -306,7 +315,7 @@ impl Participant {
             };
             if message.is_some_and(|message| !peer.write(Lane::Reliable, &message)) {
                 self.mailbox.put_back(mail);
-                self.is_full = true;
+                self.full_since = Some(Instant::now());
                 return;
             }
         }
@@ -314,14 +323,14 @@ impl Participant {
             for (at, (from, _, message)) in words.batch(&batch).each().enumerate() {
                 if Some(from) != own && !peer.write(Lane::Lossy, &message) {
                     self.mailbox.keep(&batch, at);
-                    self.is_full = true;
+                    self.full_since = Some(Instant::now());
                     return;
                 }
             }
         }
         while let Some(message) = self.mailbox.pop_late() {
             if !peer.write(Lane::Lossy, &message) {
-                self.is_full = true;
+                self.full_since = Some(Instant::now());
                 return;
             }
         }
@@ -330,15 +339,5 @@ impl Participant {
     /// When the first connection has to stand.
     pub(super) fn first_patience() -> Option<Instant> {
         Some(Instant::now() + CONNECTING)
-    }
-}
-
-async fn receive(
-    socket: &mut Option<Socket>,
-    outgoing: &Arc<crate::ws_room::outgoing::Outgoing>,
-) -> Result<Bytes, Ended> {
-    match socket {
-        Some(socket) => socket.receive_sending(&**outgoing).await,
-        None => std::future::pending().await,
     }
 }

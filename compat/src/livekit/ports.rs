@@ -2,7 +2,7 @@
 
 use super::ice_tcp::{self, Writers};
 use super::routes::{Inbox, Routes};
-use atoll_core::Counter;
+use crate::counters::IceCounters;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -40,8 +40,6 @@ pub(super) struct Shared {
     routes: Arc<Routes>,
     writers: Arc<Writers>,
     next: AtomicU64,
-    /// Datagrams that were for nobody.
-    unknown: Counter,
 }
 
 impl IcePorts {
@@ -69,12 +67,12 @@ impl IcePorts {
             routes: Arc::default(),
             writers: Arc::default(),
             next: AtomicU64::new(0),
-            unknown: Counter::default(),
         });
         let mut tasks = vec![tokio::spawn(read(Arc::clone(&shared))).abort_handle()];
         if let Some(listener) = listener {
             let (routes, writers) = (Arc::clone(&shared.routes), Arc::clone(&shared.writers));
-            tasks.push(tokio::spawn(ice_tcp::accept(listener, routes, writers)).abort_handle());
+            let accepting = ice_tcp::accept(listener, routes, writers, ice_tcp::Limits::default());
+            tasks.push(tokio::spawn(accepting).abort_handle());
         }
         Ok(Self { shared, tasks })
     }
@@ -84,9 +82,9 @@ impl IcePorts {
         self.shared.address
     }
 
-    /// Datagrams so far that were for nobody.
-    pub fn unknown(&self) -> u64 {
-        self.shared.unknown.value()
+    /// What is counted here.
+    pub(crate) fn counters(&self) -> &Arc<IceCounters> {
+        self.shared.routes.counters()
     }
 
     pub(super) fn shared(&self) -> Arc<Shared> {
@@ -188,9 +186,7 @@ async fn read(shared: Arc<Shared>) {
             let source = canonical(meta.addr);
             let destination = meta.dst_ip.map(|ip| ip.to_canonical());
             for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
-                if !shared.routes.deliver(Protocol::Udp, source, destination, datagram) {
-                    shared.unknown.add(1);
-                }
+                shared.routes.deliver(Protocol::Udp, source, destination, datagram);
             }
         }
     }

@@ -142,9 +142,7 @@ impl Place {
                 Notice::Media { .. } | Notice::Data { reliable: false, .. } | Notice::Quality { .. } => {
                     mailbox.push_media(notice.clone());
                 }
-                _ => {
-                    mailbox.push(Mail::Notice(notice.clone()));
-                }
+                _ => mailbox.push(Mail::Notice(notice.clone())),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Which participant a datagram is for.
 
 use super::stun;
+use crate::counters::IceCounters;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ pub(super) struct Datagram {
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     table: RwLock<Table>,
+    counters: Arc<IceCounters>,
 }
 
 #[derive(Debug, Default)]
@@ -74,8 +76,25 @@ impl Routes {
         Inbox { routes: Arc::clone(self), owner, inbox, datagrams, names: VecDeque::new() }
     }
 
-    /// Whether a datagram found its participant. Nothing is kept of one that did not, nor of one whose participant has more
-    /// waiting than it may.
+    /// What became of datagrams.
+    pub(super) fn counters(&self) -> &Arc<IceCounters> {
+        &self.counters
+    }
+
+    /// Whether a datagram is a request that names a participant who is here.
+    pub(super) fn knows(&self, bytes: &[u8]) -> bool {
+        let known = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        stun::addressee(bytes).is_some_and(|name| known.names.contains_key(name))
+    }
+
+    /// Nobody is at this address any more.
+    pub(super) fn forget(&self, protocol: Protocol, source: SocketAddr) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.addresses.remove(&(protocol, source));
+    }
+
+    /// Whether there is a participant that a datagram is for. Nothing is kept of one for nobody, nor of one whose participant
+    /// has more waiting than it may; both are counted.
     pub(super) fn deliver(
         &self,
         protocol: Protocol,
@@ -91,12 +110,19 @@ impl Routes {
         };
         let at = known.addresses.get(&(protocol, source)).map(|route| (route.owner, route.side));
         drop(known);
-        let Some(Route { side, owner, inbox }) = route else { return false };
+        let Some(Route { side, owner, inbox }) = route else {
+            self.counters.unknown.add(1);
+            return false;
+        };
         if at != Some((owner, side)) && !self.learn(protocol, source, Route { side, owner, inbox: inbox.clone() }) {
+            self.counters.unknown.add(1);
             return false;
         }
         let datagram = Datagram { side, protocol, source, destination, bytes: Bytes::copy_from_slice(bytes) };
-        inbox.try_send(datagram).is_ok()
+        if inbox.try_send(datagram).is_err() {
+            self.counters.behind.add(1);
+        }
+        true
     }
 
     fn learn(&self, protocol: Protocol, source: SocketAddr, route: Route) -> bool {
@@ -137,5 +163,38 @@ impl Drop for Inbox {
         let mut table = self.routes.table.write().unwrap_or_else(PoisonError::into_inner);
         table.names.retain(|_, route| route.owner != self.owner);
         table.addresses.retain(|_, route| route.owner != self.owner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_that_reach_nobody_are_counted() {
+        let routes = Arc::<Routes>::default();
+        let deliver = |source: SocketAddr, bytes: &[u8]| routes.deliver(Protocol::Udp, source, None, bytes);
+        let counted = || (routes.counters().unknown.value(), routes.counters().behind.value());
+        let request = stun::request(&[(6, b"name:theirs")]);
+        let first: SocketAddr = "192.0.2.1:1".parse().unwrap();
+        assert!(!deliver(first, &request) && !deliver(first, b"data"));
+        assert_eq!(counted(), (2, 0));
+
+        let mut inbox = routes.open(1);
+        inbox.name(Side::Publisher, "name".to_owned());
+        assert!(deliver(first, &request) && deliver(first, b"data"));
+        for _ in 2..WAITING + 5 {
+            assert!(deliver(first, b"data"));
+        }
+        assert_eq!(counted(), (2, 5));
+        for port in 1..=ADDRESSES as u16 {
+            let source = SocketAddr::new(first.ip(), port);
+            assert!(deliver(source, &request));
+        }
+        assert!(!deliver(SocketAddr::new(first.ip(), 999), &request));
+        assert_eq!(counted().0, 3);
+        drop(inbox);
+        assert!(!deliver(first, b"data"));
+        assert_eq!(counted().0, 4);
     }
 }

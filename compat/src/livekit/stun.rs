@@ -25,21 +25,23 @@ pub(super) fn addressee(datagram: &[u8]) -> Option<&str> {
     None
 }
 
+/// A binding request with these attributes.
+#[cfg(test)]
+pub(super) fn request(attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut message = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    message.extend([7; 12]);
+    for (kind, value) in attributes {
+        message.extend(kind.to_be_bytes());
+        message.extend((value.len() as u16).to_be_bytes());
+        message.extend_from_slice(value);
+        message.resize(message.len().next_multiple_of(4), 0);
+    }
+    message
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn request(attributes: &[(u16, &[u8])]) -> Vec<u8> {
-        let mut message = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
-        message.extend([7; 12]);
-        for (kind, value) in attributes {
-            message.extend(kind.to_be_bytes());
-            message.extend((value.len() as u16).to_be_bytes());
-            message.extend_from_slice(value);
-            message.resize(message.len().next_multiple_of(4), 0);
-        }
-        message
-    }
 
     #[test]
     fn a_binding_request_names_whom_it_is_for() {

@@ -23,7 +23,7 @@ pub(crate) mod frames;
 mod incoming;
 mod link;
 mod login;
-mod occupancy;
+pub(crate) mod occupancy;
 pub(crate) mod outgoing;
 
 pub use frames::{First, FirstFrames, Rfc5, first_frame, first_frames};

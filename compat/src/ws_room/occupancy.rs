@@ -1,4 +1,4 @@
-//! Who has a seat by this door, and where.
+//! Who has a seat by a door, and where.
 
 use atoll_core::Address;
 use atoll_core::room::RoomId;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts seats by room and by address.
 #[derive(Debug, Default)]
-pub(super) struct Occupancy(Mutex<Counts>);
+pub(crate) struct Occupancy(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -17,14 +17,15 @@ struct Counts {
 
 /// A seat that is counted until this is dropped.
 #[derive(Debug)]
-pub(super) struct Occupied {
+pub(crate) struct Occupied {
     occupancy: Arc<Occupancy>,
     room: RoomId,
     address: Address,
 }
 
 impl Occupancy {
-    pub(super) fn enter(self: &Arc<Self>, room: RoomId, address: Address) -> Occupied {
+    /// Counts a seat.
+    pub(crate) fn enter(self: &Arc<Self>, room: RoomId, address: Address) -> Occupied {
         let mut counts = self.lock();
         *counts.rooms.entry(room.clone()).or_default() += 1;
         *counts.addresses.entry(address).or_default() += 1;
@@ -32,18 +33,31 @@ impl Occupancy {
         Occupied { occupancy: Arc::clone(self), room, address }
     }
 
+    /// Counts a seat, unless the address has `most` already.
+    pub(crate) fn enter_below(self: &Arc<Self>, room: RoomId, address: Address, most: usize) -> Option<Occupied> {
+        let mut counts = self.lock();
+        let seats = counts.addresses.entry(address).or_default();
+        if *seats >= most {
+            return None;
+        }
+        *seats += 1;
+        *counts.rooms.entry(room.clone()).or_default() += 1;
+        drop(counts);
+        Some(Occupied { occupancy: Arc::clone(self), room, address })
+    }
+
     /// Whether the address has a seat in any room.
-    pub(super) fn has(&self, address: Address) -> bool {
+    pub(crate) fn has(&self, address: Address) -> bool {
         self.seats(address) > 0
     }
 
     /// How many seats the address has.
-    pub(super) fn seats(&self, address: Address) -> usize {
+    pub(crate) fn seats(&self, address: Address) -> usize {
         self.lock().addresses.get(&address).copied().unwrap_or(0)
     }
 
     /// Every room with its seats, by name.
-    pub(super) fn rooms(&self) -> Vec<(String, usize)> {
+    pub(crate) fn rooms(&self) -> Vec<(String, usize)> {
         self.lock().rooms.iter().map(|(room, count)| (room.to_string(), *count)).collect()
     }
 
@@ -89,5 +103,18 @@ mod tests {
         assert_eq!(occupancy.rooms(), [("a".to_owned(), 1)]);
         drop(third);
         assert!(occupancy.rooms().is_empty());
+    }
+    #[test]
+    fn an_address_has_no_more_seats_than_it_may() {
+        let occupancy = Arc::<Occupancy>::default();
+        let enter = |address| occupancy.enter_below(RoomId::new("a"), Address([address; 20]), 2);
+        let first = enter(1).unwrap();
+        let _second = enter(1).unwrap();
+        assert!(enter(1).is_none());
+        let _other = enter(2).unwrap();
+        assert_eq!(occupancy.rooms(), [("a".to_owned(), 3)]);
+        drop(first);
+        let _third = enter(1).unwrap();
+        assert!(enter(1).is_none());
     }
 }

@@ -40,6 +40,15 @@ pub(super) fn write(page: &mut Page, kernels: &KernelStatus, topics: &TopicsStat
             page.line(format_args!("atoll_kernel_closed_total{{door=\"{door}\",reason=\"{reason}\"}} {count}"));
         }
     }
+    let ice = &kernels.livekit_ice;
+    page.counter("atoll_livekit_datagrams_dropped_total", "Datagrams that reached no client of LiveKit's, by reason.");
+    for (reason, count) in [("unknown", ice.datagrams_unknown), ("behind", ice.datagrams_behind)] {
+        page.labelled("atoll_livekit_datagrams_dropped_total", "reason", reason, count);
+    }
+    page.counter("atoll_livekit_tcp_refused_total", "TCP connections for media and data closed, by reason.");
+    for (reason, count) in [("unknown", ice.tcp_unknown), ("crowded", ice.tcp_crowded)] {
+        page.labelled("atoll_livekit_tcp_refused_total", "reason", reason, count);
+    }
     let rooms = &kernels.ws_room_packets;
     page.total("atoll_ws_room_replaced_total", "Updates for slow clients that newer ones replaced.", rooms.replaced);
     page.total("atoll_ws_room_dropped_total", "Events and voice that slow clients missed.", rooms.dropped);

@@ -25,7 +25,7 @@ pub const KEYS: &[Key] = &[
         name: "log",
         flag: Some("log"),
         placeholder: "FILTER",
-        help: "What is logged on standard error",
+        help: "What is logged on standard error; of what the WebRTC libraries `str0m` and `is` say only errors, unless it names them",
         rule: "a filter, such as `warn,atoll=debug`",
         example: "",
         written: |config| Some(quoted(&config.log)),
