@@ -154,6 +154,8 @@ test("whoever leaves and comes back is told of once, to everybody", { timeout: T
   await goAndComeBack(ws, () => ws.leave(), () => island.enterWs(ws));
   const elsewhere = `ws-room:${island.edge.http.replace("http", "ws")}/rooms/world-red`;
   await goAndComeBack(tab, () => tab.joinRoom(elsewhere), () => tab.leaveRoom());
+  const { second } = island.rooms;
+  await second.sees(() => second.state.people === island.company.members.length, "how many there are");
   island.company.beginAnew();
   await island.company.exchange(5);
 });

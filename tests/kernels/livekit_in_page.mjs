@@ -113,6 +113,8 @@ export class PageRoom {
       heard: this.heard.splice(0),
       events: this.events.splice(0),
       name,
+      // Older clients do not say.
+      people: room.numParticipants,
       state,
       identity: localParticipant.identity,
       sid: localParticipant.sid,

@@ -25,7 +25,10 @@ export class LivekitRoom extends Member {
     this.packets = [];
     /** All that it was told: `[event, of whom or why]`. */
     this.events = [];
-    /** How it stood last: `name` of the room, `state`, its own `identity` and `sid`, `others` by `sid`, and the `speakers`. */
+    /**
+     * How it stood last: `name` of the room, `state`, how many `people` there are, its own `identity` and `sid`, `others` by
+     * `sid`, and the `speakers`.
+     */
     this.state = null;
   }
 

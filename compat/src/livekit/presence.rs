@@ -14,8 +14,8 @@ use bytes::Bytes;
 use livekit_protocol::participant_info::State;
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::{
-    ConnectionQuality, ConnectionQualityInfo, ConnectionQualityUpdate, ParticipantInfo, ParticipantUpdate, SpeakerInfo,
-    SpeakersChanged,
+    ConnectionQuality, ConnectionQualityInfo, ConnectionQualityUpdate, ParticipantInfo, ParticipantUpdate, RoomUpdate,
+    SpeakerInfo, SpeakersChanged,
 };
 use prost::Message as _;
 use std::sync::Arc;
@@ -45,6 +45,7 @@ impl Participant {
                     participants.push(self.place.room().info(*alias, sender));
                 }
                 self.update(participants);
+                self.count();
             }
         }
         self.choose_tracks();
@@ -58,6 +59,13 @@ impl Participant {
     pub(super) fn update(&self, participants: Vec<ParticipantInfo>) {
         if !participants.is_empty() && self.has_joined {
             self.signals.send(Message::Update(ParticipantUpdate { participants }));
+        }
+    }
+
+    /// Tells how many there are now.
+    fn count(&self) {
+        if self.has_joined {
+            self.signals.send(Message::RoomUpdate(RoomUpdate { room: Some(self.room()) }));
         }
     }
 

@@ -36,16 +36,9 @@ impl Participant {
     /// The first thing that it is told.
     pub(super) fn welcome(&mut self) {
         let info = self.place.info().map(|info| ParticipantInfo::clone(&info));
-        let opus = Codec { mime: "audio/opus".to_owned(), fmtp_line: String::new() };
         let is_single = self.dialect.is_single();
         self.signals.send(Message::Join(JoinResponse {
-            room: Some(Room {
-                sid: format!("RM_{:08x}", self.talk.seat().tag().0),
-                name: self.token.room.clone(),
-                enabled_codecs: vec![opus.clone()],
-                num_participants: self.others.len() as u32 + 1,
-                ..Default::default()
-            }),
+            room: Some(self.room()),
             participant: info,
             other_participants: self.everybody(),
             server_version: VERSION.to_owned(),
@@ -54,7 +47,7 @@ impl Participant {
             subscriber_primary: !is_single,
             ping_timeout: PING_TIMEOUT,
             ping_interval: PING_INTERVAL,
-            enabled_publish_codecs: vec![opus],
+            enabled_publish_codecs: vec![opus()],
             fast_publish: !is_single && self.token.grants.can_publish_data,
             ..Default::default()
         }));
@@ -69,6 +62,17 @@ impl Participant {
         }
         if let Some(offer) = first.and_then(|wish| wish.offer) {
             self.offer(&offer);
+        }
+    }
+
+    /// Its room as it is now.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            sid: format!("RM_{:08x}", self.talk.seat().tag().0),
+            name: self.token.room.clone(),
+            enabled_codecs: vec![opus()],
+            num_participants: self.others.len() as u32 + 1,
+            ..Default::default()
         }
     }
 
@@ -286,6 +290,11 @@ impl Participant {
             self.signals.send(Message::RequestResponse(response));
         }
     }
+}
+
+/// The one codec of tracks.
+fn opus() -> Codec {
+    Codec { mime: "audio/opus".to_owned(), fmtp_line: String::new() }
 }
 
 fn server_info() -> ServerInfo {
