@@ -18,8 +18,8 @@ impl LogFilter {
     /// The filter for a subscriber.
     pub fn filter(&self) -> EnvFilter {
         // Where no level is said for everything, nothing of theirs is logged that the filter does not name.
-        let levels = self.0.split(',').filter_map(|directive| directive.trim().parse::<LevelFilter>().ok());
-        match levels.last() {
+        let mut levels = self.0.split(',').filter_map(|directive| directive.trim().parse::<LevelFilter>().ok());
+        match levels.next_back() {
             // What is said later of the same library counts.
             Some(level) if level > LevelFilter::ERROR => EnvFilter::new(format!("{OF_CLIENTS},{}", self.0)),
             _ => EnvFilter::new(&self.0),
