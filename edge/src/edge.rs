@@ -4,8 +4,8 @@ use crate::certificate::{Shown, look_after};
 use crate::cluster::{Cluster, ClusterError, Membership};
 use crate::config::{AllowedOrigins, EthereumNetwork, HttpUrl, Kernels, Livekit, Network, Public, Roles, Rooms};
 use crate::host::SystemHost;
-use crate::livekit::{self, LivekitError, LivekitPorts};
 use crate::http::{About, Addresses, HttpDoor, HttpError, HttpOptions, HttpSocket};
+use crate::livekit::{self, LivekitError, LivekitPorts};
 use crate::native::{self, Door};
 use crate::outbound::{Catalyst, CatalystUrls, Ethereum, Scenes, ServiceUrl};
 use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
@@ -228,7 +228,19 @@ impl Edge {
         let http = HttpDoor::open(http_socket, http)?;
         let keeping = tokio::spawn(look_after(keeper, certificate.clone()));
         let (keeping, grace) = (Keeping(keeping.abort_handle()), options.shutdown_grace);
-        Ok(Self { door, end_kernels, quic, http, livekit_address, certificate, buffers, cluster, warnings, grace, _keeping: keeping })
+        Ok(Self {
+            door,
+            end_kernels,
+            quic,
+            http,
+            livekit_address,
+            certificate,
+            buffers,
+            cluster,
+            warnings,
+            grace,
+            _keeping: keeping,
+        })
     }
 
     /// Where QUIC listens, unless this process is no edge.

@@ -78,7 +78,9 @@ async fn a_flag_goes_before_a_variable_before_the_file() {
 
 #[tokio::test]
 async fn the_file_may_be_named_by_the_environment() {
-    let (directory, path) = file("quic.listen = '127.0.0.1:0'\nhttp.listen = '127.0.0.1:0'\nlivekit.listen = '127.0.0.1:0'\nserver.name = 'named'\n");
+    let (directory, path) = file(
+        "quic.listen = '127.0.0.1:0'\nhttp.listen = '127.0.0.1:0'\nlivekit.listen = '127.0.0.1:0'\nserver.name = 'named'\n",
+    );
     let mut command = atoll(&["--ready-json"]);
     command.env("ATOLL_CONFIG", &path).env("ATOLL_STATE_DIR", directory.path());
     assert_eq!(served_name(command).await, "named");

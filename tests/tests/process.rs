@@ -150,7 +150,9 @@ async fn an_address_in_use_is_said_and_ends_with_an_error() {
     let edge = Edge::start().await;
     let quic = edge.quic().strip_prefix("https://").unwrap();
     let mut command = Command::new(binary());
-    command.args(["serve", "--http", "127.0.0.1:0", "--livekit", "127.0.0.1:0", "--quic", quic, "--state-dir"]).arg(edge.state_dir());
+    command
+        .args(["serve", "--http", "127.0.0.1:0", "--livekit", "127.0.0.1:0", "--quic", quic, "--state-dir"])
+        .arg(edge.state_dir());
     let output = within("the end of the second edge", command.kill_on_drop(true).output()).await.unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());

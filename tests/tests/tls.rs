@@ -47,7 +47,11 @@ impl Edge {
     }
 
     async fn at_free_ports(state: &Path, arguments: &[&str]) -> Self {
-        Self::start(state, &[&["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--livekit", "127.0.0.1:0"], arguments].concat()).await
+        Self::start(
+            state,
+            &[&["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--livekit", "127.0.0.1:0"], arguments].concat(),
+        )
+        .await
     }
 
     async fn get(&self, path: &str) -> String {

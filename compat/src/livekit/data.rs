@@ -3,11 +3,12 @@
 use atoll_core::room::{Batch, Encoding, Ordered, Sender};
 use atoll_proto::datagram::{Alias, Kind};
 use atoll_proto::room_frames::{Frames, FramesWriter};
-use atoll_proto::{PacketKind, peek};
+use atoll_proto::peek;
 use bytes::Bytes;
 use livekit_protocol::data_packet::{Kind as DataKind, Value};
 use livekit_protocol::{DataPacket, UserPacket};
-use prost::Message;
+use prost::Message as _;
+use std::sync::Arc;
 
 /// Bytes of a data packet around its payload: identity and sid, twice.
 const OVERHEAD: usize = 160;
@@ -30,11 +31,14 @@ impl Encoding<Batch> for DataPackets {
     fn encode(batch: &Batch) -> Frames {
         let size = batch.entries().iter().map(|entry| entry.payload.len() + OVERHEAD).sum();
         let mut writer = FramesWriter::with_capacity(size);
-        for entry in batch.entries() {
-            let Some(sender) = batch.sender(entry.alias) else { continue };
-            let update: Option<PacketKind> = (entry.kind == Kind::Update).then(|| peek(&entry.payload).kind);
-            let packet = packet(DataKind::Lossy, entry.alias, sender, &entry.payload);
-            writer.add(entry.alias, update, |out| {
+        for item in batch.items() {
+            let (Some(sender), Some(payload)) = (batch.sender(item.from), item.rfc4) else { continue };
+            // What is for some, or about something, is no place that a later one replaces.
+            let is_plain = batch.to().is_none() && item.topic.is_none();
+            let update = (item.kind == Kind::Update && is_plain).then(|| peek(payload).kind);
+            let said = Said { from: item.from, sender, payload, topic: item.topic };
+            let packet = said.packet(DataKind::Lossy);
+            writer.add(item.from, update, |out| {
                 // The buffer grows as it must, so this cannot fail.
                 let _ = packet.encode(out);
             });
@@ -48,33 +52,45 @@ impl Encoding<Ordered> for DataPackets {
     type Output = Option<Bytes>;
 
     fn encode(ordered: &Ordered) -> Option<Bytes> {
-        let payload = ordered.payload()?;
-        Some(packet(DataKind::Reliable, ordered.from, &ordered.sender, payload).encode_to_vec().into())
+        let (from, sender, payload) = (ordered.from, &ordered.sender, ordered.payload()?);
+        let said = Said { from, sender, payload, topic: ordered.topic() };
+        Some(said.packet(DataKind::Reliable).encode_to_vec().into())
     }
 }
 
-fn packet(kind: DataKind, from: Alias, sender: &Sender, payload: &[u8]) -> DataPacket {
-    let (identity, sid) = (sender.to_string(), sid(from, sender));
-    #[allow(deprecated, reason = "clients before 2024 read them nowhere else")]
-    let user = UserPacket {
-        participant_sid: sid.clone(),
-        participant_identity: identity.clone(),
-        payload: payload.to_vec(),
-        ..Default::default()
-    };
-    #[allow(deprecated, reason = "clients before 2024 read it")]
-    DataPacket {
-        kind: kind as i32,
-        participant_identity: identity,
-        participant_sid: sid,
-        value: Some(Value::User(user)),
-        ..Default::default()
+/// A packet of a room, and what is known of it.
+struct Said<'a> {
+    from: Alias,
+    sender: &'a Sender,
+    payload: &'a [u8],
+    topic: Option<&'a Arc<str>>,
+}
+
+impl Said<'_> {
+    fn packet(&self, kind: DataKind) -> DataPacket {
+        let (identity, sid) = (self.sender.to_string(), sid(self.from, self.sender));
+        #[allow(deprecated, reason = "clients before 2024 read them nowhere else")]
+        let user = UserPacket {
+            participant_sid: sid.clone(),
+            participant_identity: identity.clone(),
+            payload: self.payload.to_vec(),
+            topic: self.topic.map(ToString::to_string),
+            ..Default::default()
+        };
+        #[allow(deprecated, reason = "clients before 2024 read it")]
+        DataPacket {
+            kind: kind as i32,
+            participant_identity: identity,
+            participant_sid: sid,
+            value: Some(Value::User(user)),
+            ..Default::default()
+        }
     }
 }
 
 /// What a client says to its room.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Said {
+pub(super) enum Message {
     /// A packet for everybody who understands the room's packets.
     Packet {
         /// The packet.
@@ -91,7 +107,7 @@ pub(super) enum Said {
 }
 
 /// Reads what a client says; `None` when it is nothing that it may.
-pub(super) fn read(message: &[u8]) -> Option<Said> {
+pub(super) fn read(message: &[u8]) -> Option<Message> {
     let mut packet = DataPacket::decode(message).ok()?;
     let to = std::mem::take(&mut packet.destination_identities);
     match packet.value? {
@@ -99,14 +115,14 @@ pub(super) fn read(message: &[u8]) -> Option<Said> {
         Value::User(user) => {
             let to = if to.is_empty() { user.destination_identities } else { to };
             let topic = user.topic.filter(|topic| !topic.is_empty());
-            Some(Said::Packet { payload: user.payload.into(), sequence: packet.sequence, topic, to })
+            Some(Message::Packet { payload: user.payload.into(), sequence: packet.sequence, topic, to })
         }
         Value::SipDtmf(_) | Value::Metrics(_) => None,
         #[allow(deprecated, reason = "it is the server's to say")]
         Value::Speaker(_) => None,
         value => {
             let packet = DataPacket { value: Some(value), destination_identities: to, ..packet };
-            Some(Said::Other(Box::new(packet)))
+            Some(Message::Other(Box::new(packet)))
         }
     }
 }

@@ -1,14 +1,15 @@
 //! What a participant is told of others, and others of it.
 
-use super::data::{self, Said, signed};
+use super::data::{self, signed};
 use super::participant::Participant;
 use super::peer::Lane;
 use super::rooms::{Notice, described};
 use super::sdp::Carried;
 use super::tracks::MAX_HEARD;
 use crate::ended::Ended;
-use atoll_core::room::{Delivery, MemberList, Sender};
+use atoll_core::room::{Delivery, MemberList, Outgoing, Sender};
 use atoll_proto::datagram::Alias;
+use bytes::Bytes;
 use livekit_protocol::participant_info::State;
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::{
@@ -159,7 +160,7 @@ impl Participant {
             return None;
         }
         match data::read(message) {
-            Some(Said::Packet { payload, sequence, .. }) => {
+            Some(data::Message::Packet { payload, sequence, topic, to }) => {
                 if sequence > 0 && lane == Lane::Reliable {
                     // Said again after a loss of the connection.
                     if sequence <= self.last_number {
@@ -168,13 +169,14 @@ impl Participant {
                     self.last_number = sequence;
                 }
                 let delivery = if lane == Lane::Reliable { Delivery::Ordered } else { Delivery::unreliable(&payload) };
+                let said = self.addressed(payload, topic, &to);
                 if delivery != Delivery::Ordered {
-                    if self.talk.seat().send(delivery, None, payload).is_err() {
+                    if self.talk.seat().send(delivery, None, said).is_err() {
                         self.door.counters.refused.add(1);
                     }
                     return None;
                 }
-                if !self.talk.say(payload) {
+                if !self.talk.say(said) {
                     let ended = Ended::Violation("more reliable data than may wait".to_owned());
                     self.signals.leave(
                         super::signals::go(livekit_protocol::DisconnectReason::ParticipantRemoved),
@@ -183,7 +185,7 @@ impl Participant {
                     return Some(ended);
                 }
             }
-            Some(Said::Other(packet)) => {
+            Some(data::Message::Other(packet)) => {
                 let to = packet.destination_identities.clone();
                 let reliable = lane == Lane::Reliable;
                 let message = signed(*packet, reliable, &self.token.identity, &self.sid).encode_to_vec().into();
@@ -193,6 +195,25 @@ impl Participant {
             None => self.door.counters.unread.add(1),
         }
         None
+    }
+}
+
+impl Participant {
+    /// A packet for those with these identities, or for all.
+    fn addressed(&self, payload: Bytes, topic: Option<String>, to: &[String]) -> Outgoing {
+        let said = Outgoing::from(payload);
+        let said = match topic {
+            Some(topic) => said.about(topic),
+            None => said,
+        };
+        if to.is_empty() {
+            return said;
+        }
+        let named = self.others.iter().filter(|(_, sender)| {
+            let identity = sender.to_string();
+            to.iter().any(|one| *one == identity)
+        });
+        said.to(named.map(|(alias, _)| *alias).collect::<Vec<_>>())
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::counters::RoomCounters;
 use atoll_core::limit::Pace;
 use atoll_core::region::Seat;
-use bytes::Bytes;
+use atoll_core::room::Outgoing;
+use atoll_proto::datagram::Alias;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ pub(super) struct Talk {
     counters: Arc<RoomCounters>,
     pace: Pace,
     waiting: Arc<AtomicUsize>,
-    task: Option<(mpsc::Sender<Bytes>, JoinHandle<()>)>,
+    task: Option<(mpsc::Sender<Outgoing>, JoinHandle<()>)>,
 }
 
 impl Talk {
@@ -34,8 +35,8 @@ impl Talk {
     }
 
     /// Says something after all that was said before. False when too much of it waits already.
-    pub(super) fn say(&mut self, payload: Bytes) -> bool {
-        let bytes = payload.len();
+    pub(super) fn say(&mut self, packet: Outgoing) -> bool {
+        let bytes = size(&packet);
         if self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > WAITING {
             return false;
         }
@@ -50,23 +51,29 @@ impl Talk {
             );
             (sender, tokio::spawn(speaking))
         });
-        sender.try_send(payload).is_ok()
+        sender.try_send(packet).is_ok()
     }
 }
 
 async fn speak(
-    mut said: mpsc::Receiver<Bytes>,
+    mut said: mpsc::Receiver<Outgoing>,
     seat: Arc<Seat>,
     pace: Pace,
     waiting: Arc<AtomicUsize>,
     counters: Arc<RoomCounters>,
 ) {
-    while let Some(payload) = said.recv().await {
-        let bytes = payload.len();
+    while let Some(packet) = said.recv().await {
+        let bytes = size(&packet);
         pace.wait_for_message(bytes).await;
-        if seat.send_ordered(payload).await.is_err() {
+        if seat.send_ordered(packet).await.is_err() {
             counters.refused.add(1);
         }
         waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
+}
+
+/// Bytes of memory that a packet takes, or nearly.
+fn size(packet: &Outgoing) -> usize {
+    let addressees = packet.to.as_ref().map_or(0, |to| size_of_val::<[Alias]>(to));
+    packet.payload.len() + addressees + packet.topic.as_ref().map_or(0, |topic| topic.len())
 }

@@ -130,7 +130,7 @@ pub struct Packet {
     pub delivery: Delivery,
     /// The sender's counter; without one the room counts. Ordered packets have none.
     pub sequence: Option<Sequence>,
-    /// The comms packet, at most [`MAX_PAYLOAD`](atoll_proto::datagram::MAX_PAYLOAD) bytes, or
+    /// The comms packet, at most [`MAX_PAYLOAD`] bytes, or
     /// [`MAX_ORDERED_PAYLOAD`] when ordered; and whom it is for.
     pub said: Outgoing,
 }
