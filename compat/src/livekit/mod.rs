@@ -15,6 +15,8 @@
 
 mod data;
 mod ice_tcp;
+#[doc(hidden)]
+pub mod inside;
 mod join;
 mod link;
 mod lobby;

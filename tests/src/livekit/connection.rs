@@ -66,6 +66,7 @@ pub type Ear = Arc<dyn Fn(Lane, &[u8]) + Send + Sync>;
 pub(super) struct Ears {
     pub(super) news: mpsc::UnboundedSender<News>,
     pub(super) data: Option<Ear>,
+    pub(super) takes_data: bool,
 }
 
 /// By which of the two a connection is to find its way.
@@ -207,6 +208,10 @@ impl PeerConnectionEventHandler for Handler {
         tokio::spawn(async move {
             let label = channel.label().await.unwrap_or_default();
             if let Some(lane) = [Lane::Reliable, Lane::Lossy].into_iter().find(|lane| lane.label() == label) {
+                if !ears.takes_data {
+                    // Who holds it and asks for nothing leaves everything in the connection's buffers.
+                    ears.news.closed().await;
+                }
                 listen(lane, channel, ears, None).await;
             }
         });

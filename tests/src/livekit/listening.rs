@@ -2,6 +2,7 @@
 
 use super::{Bot, Lane, News, Side};
 use crate::within;
+use bytes::Bytes;
 use livekit_protocol::data_packet::Value;
 use livekit_protocol::participant_info::State;
 use livekit_protocol::signal_response::Message as Signal;
@@ -21,12 +22,11 @@ pub struct Heard {
 }
 
 impl Bot {
-    /// The next news, whether they were passed over before or not; who comes and goes is noted when they come first.
-    pub async fn next(&mut self) -> News {
-        match self.passed.pop_front() {
-            Some(news) => news,
-            None => self.fresh().await,
-        }
+    /// The next news that come, which can be waited for later, too.
+    pub async fn next_fresh(&mut self) -> News {
+        let news = self.fresh().await;
+        self.passed.push_back(news.clone());
+        news
     }
 
     async fn fresh(&mut self) -> News {
@@ -114,13 +114,36 @@ impl Bot {
         }
     }
 
+    /// A packet of this track that it got and that was not taken: its number and an Opus packet.
+    pub fn sound_of(&mut self, track: &str) -> Option<(u16, Bytes)> {
+        self.collect();
+        let is_of = |news: &News| matches!(news, News::Sound { track: one, .. } if one == track);
+        let at = self.passed.iter().position(is_of)?;
+        match self.passed.remove(at)? {
+            News::Sound { number, frame, .. } => Some((number, frame)),
+            _ => None,
+        }
+    }
+
     /// Whether it heard anything since that was not waited for.
     pub fn heard_more(&mut self) -> bool {
+        self.collect();
+        self.passed.iter().any(|news| matches!(news, News::Data(..) | News::Sound { .. }))
+    }
+
+    fn collect(&mut self) {
         while let Ok(news) = self.news.try_recv() {
             self.follow(&news);
             self.passed.push_back(news);
         }
-        self.passed.iter().any(|news| matches!(news, News::Data(..) | News::Sound { .. }))
+    }
+
+    /// The signals that it got and that were not waited for.
+    pub fn signals_so_far(&mut self) -> Vec<Signal> {
+        self.collect();
+        let signals =
+            self.passed.iter().filter_map(|news| if let News::Signal(signal) = news { Some(&**signal) } else { None });
+        signals.cloned().collect()
     }
 
     /// Waits until exactly these others are there.
@@ -132,8 +155,20 @@ impl Bot {
         expected.sort_unstable();
         within("the others", async {
             while !self.others.keys().map(String::as_str).eq(expected.iter().copied()) {
-                let news = self.fresh().await;
-                self.passed.push_back(news);
+                self.next_fresh().await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until so many others are there.
+    ///
+    /// # Panics
+    /// When they are not in time.
+    pub async fn sees_others(&mut self, count: usize) {
+        within("so many others", async {
+            while self.others.len() != count {
+                self.next_fresh().await;
             }
         })
         .await;
@@ -149,8 +184,7 @@ impl Bot {
                 if let Some(info) = self.others.get(identity).filter(|info| is(info)) {
                     return info.clone();
                 }
-                let news = self.fresh().await;
-                self.passed.push_back(news);
+                self.next_fresh().await;
             }
         })
         .await

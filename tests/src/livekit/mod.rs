@@ -57,11 +57,13 @@ pub struct Entrance {
     pub transport: Transport,
     /// Takes all messages of data channels, if any; nothing is kept of them then.
     pub ear: Option<Ear>,
+    /// Whether it takes what comes by data channels at all.
+    pub takes_data: bool,
 }
 
 impl Default for Entrance {
     fn default() -> Self {
-        Self { transport: Transport::Udp, ear: None }
+        Self { transport: Transport::Udp, ear: None, takes_data: true }
     }
 }
 
@@ -106,14 +108,18 @@ impl Bot {
     ///
     /// # Errors
     /// When it is not let in.
-    pub async fn enter(http: &str, token: &str, Entrance { transport, ear }: Entrance) -> anyhow::Result<Self> {
+    pub async fn enter(
+        http: &str,
+        token: &str,
+        Entrance { transport, ear, takes_data }: Entrance,
+    ) -> anyhow::Result<Self> {
         let mut line = Line::open(http, &path(token)).await?;
         let joined = match line.read().await {
             Ok(Signal::Join(joined)) => joined,
             other => bail!("a welcome is due: {other:?}"),
         };
         let (sender, news) = mpsc::unbounded_channel();
-        let ears = Ears { news: sender, data: ear };
+        let ears = Ears { news: sender, data: ear, takes_data };
         let publisher = Arc::new(Connection::open(Side::Publisher, transport, ears.clone()).await?);
         let subscriber = Arc::new(Connection::open(Side::Subscriber, transport, ears.clone()).await?);
         publisher.open_channels(&ears).await?;
