@@ -44,9 +44,7 @@ async fn speak(sound: &mut Sound, track: &str, listener: &mut Bot) {
 async fn sound_goes_from_livekit_to_livekit() {
     let edge = edge().await;
     let (mut first, mut second) = (bot(&edge, json!({})).await, bot(&edge, json!({})).await);
-    let identity = Wallet::random().unwrap().address().to_string();
-    let by_tcp = Entrance { transport: Transport::Tcp, ..Entrance::default() };
-    let mut third = Bot::join_by(edge.http(), &token(ROOM, &identity, json!({})), by_tcp).await;
+    let mut third = bot(&edge, json!({})).await;
     let (track, mut sound) = first.publish("microphone", TrackSource::Microphone).await.unwrap();
     assert!(track.starts_with("TR_"));
     for listener in [&mut second, &mut third] {
@@ -80,6 +78,23 @@ async fn sound_goes_from_livekit_to_livekit() {
     speak(&mut sound, &track, &mut third).await;
     drop(first);
     second.among(&[third.identity().to_owned(), late.identity().to_owned()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whom_no_datagram_reaches_comes_by_tcp() {
+    let edge = edge().await;
+    let mut first = bot(&edge, json!({})).await;
+    let identity = Wallet::random().unwrap().address().to_string();
+    let by_tcp = Entrance { transport: Transport::Tcp, ..Entrance::default() };
+    let mut second = Bot::join_by(edge.http(), &token(ROOM, &identity, json!({})), by_tcp).await;
+    for (lane, words) in [(Lane::Reliable, "by TCP"), (Lane::Lossy, "still by TCP")] {
+        second.say(lane, &chat(words)).await.unwrap();
+        assert_eq!(first.hears().await.payload, chat(words));
+        first.say(lane, &chat(words)).await.unwrap();
+        assert_eq!(second.hears().await.payload, chat(words));
+    }
+    let (track, mut sound) = first.publish("microphone", TrackSource::Microphone).await.unwrap();
+    speak(&mut sound, &track, &mut second).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

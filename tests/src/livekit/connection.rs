@@ -9,6 +9,7 @@ use livekit_protocol::DataPacket;
 use livekit_protocol::signal_response::Message as Signal;
 use prost::Message as _;
 use rtc::ice::mdns::MulticastDnsMode;
+use rtc::ice::network_type::NetworkType;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
 };
@@ -100,7 +101,12 @@ impl Connection {
             RTCRtpHeaderExtensionCapability { uri: "urn:ietf:params:rtp-hdrext:ssrc-audio-level".to_owned() };
         media.register_header_extension(loudness, RtpCodecKind::Audio, None)?;
         let settings = SettingEngineBuilder::new().with_multicast_dns_mode(MulticastDnsMode::Disabled);
-        let settings = settings.with_include_loopback_candidate(true).build();
+        let settings = settings.with_include_loopback_candidate(true);
+        let settings = match transport {
+            Transport::Udp => settings.with_network_types(vec![NetworkType::Udp4]),
+            Transport::Tcp => settings.with_network_types(vec![NetworkType::Tcp4]),
+        };
+        let settings = settings.build();
         let here = || vec!["127.0.0.1:0"];
         let builder = PeerConnectionBuilder::new().with_media_engine(media).with_setting_engine(settings);
         let builder = builder.with_handler(Arc::new(Handler { side, ears }));
