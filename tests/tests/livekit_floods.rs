@@ -86,15 +86,12 @@ async fn who_does_not_take_its_data_is_sent_away_and_the_others_get_all() {
     let mut listener = kernel(&edge).await;
     let deaf = Entrance { takes_data: false, ..Entrance::default() };
     let mut stubborn = Bot::join_by(edge.http(), &fresh(), deaf).await;
-    let mut speakers = Vec::new();
-    for _ in 0..SPEAKERS {
-        let ear: Option<Ear> = Some(Arc::new(|_, _| {}));
-        speakers.push(Bot::join_by(edge.http(), &fresh(), Entrance { ear, ..Entrance::default() }).await);
-    }
-    // Almost 2 MiB each, which they may say at once, one after the other, so that those who take what they hear keep up: 13 MB, of
+    // Almost 2 MiB each, which they may say at once, one after the other: 13 MB, of
     // which 4 MiB may wait for one, and as much or a little more be on its way.
     let before = edge.memory();
-    for speaker in &speakers {
+    for _ in 0..SPEAKERS {
+        let ear: Option<Ear> = Some(Arc::new(|_, _| {}));
+        let speaker = Bot::join_by(edge.http(), &fresh(), Entrance { ear, ..Entrance::default() }).await;
         for _ in 0..MESSAGES {
             speaker.say(Lane::Reliable, &[7; SIZE]).await.unwrap();
         }
