@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 
 /// Events, voice among them, that wait for a client that is behind, and their bytes. The oldest go.
-const EVENTS: usize = 256;
+pub(crate) const EVENTS: usize = 256;
 const EVENT_BYTES: usize = 128 * 1024;
 
 /// Bytes of updates that wait for such a client: the latest positions of a thousand members. Of whom there is no place for, it
 /// hears when it has caught up.
-const UPDATE_BYTES: usize = 128 * 1024;
+pub(crate) const UPDATE_BYTES: usize = 128 * 1024;
 
 /// News for a client that is behind.
 #[derive(Default)]

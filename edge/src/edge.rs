@@ -151,7 +151,7 @@ impl Edge {
         let quic_socket = roles.edge.then(|| QuicSocket::bind(options.quic)).transpose()?;
         let http_socket = HttpSocket::bind(options.http).await?;
         let door = options.livekit.door(&options.public).filter(|_| roles.edge);
-        let livekit_ports = LivekitPorts::bind(door).await?;
+        let livekit_ports = LivekitPorts::bind(door)?;
         let livekit_address = livekit_ports.as_ref().map(LivekitPorts::address);
         let quic_address = quic_socket.as_ref().map(QuicSocket::address);
         let addresses = Addresses { http: http_socket.address(), quic: quic_address, public: options.public.clone() };
@@ -178,7 +178,8 @@ impl Edge {
 
         let room_keys = options.rooms.keys(|| stored_secret(&options.state_dir, "ws_room.secret"))?;
         let livekit_keys = options.livekit.keys(|| stored_secret(&options.state_dir, "livekit.keys"))?;
-        let livekit = livekit::rooms(&options, &addresses, livekit_keys.clone());
+        let origin = addresses.websocket_origin(&HeaderMap::new());
+        let livekit = livekit::rooms(&options.livekit, roles.edge, origin, livekit_keys.clone());
         let strings = connection_strings(&options, &addresses, &room_keys, livekit.as_ref(), &host);
         let region = Region::start(settings(&options, strings, room_keys), host, cluster.bus());
         cluster.serve(region.clone());

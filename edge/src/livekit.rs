@@ -1,14 +1,11 @@
 //! The door of LiveKit's clients, as this edge opens it, and where kernels are sent that go by LiveKit.
 
-use crate::config::{IceServer, LivekitDoor};
-use crate::edge::Options;
-use crate::http::Addresses;
+use crate::config::{IceServer, Livekit, LivekitDoor};
 use atoll_compat::Doorway;
 use atoll_compat::livekit::{self, IcePorts, OpenError, Settings};
 use atoll_core::auth::LivekitKeys;
 use atoll_core::region::LivekitRooms;
 use axum::Router;
-use axum::http::HeaderMap;
 use std::io;
 use std::net::SocketAddr;
 
@@ -36,9 +33,9 @@ pub(crate) struct LivekitPorts {
 
 impl LivekitPorts {
     /// Takes the port, if LiveKit's clients are served here.
-    pub(crate) async fn bind(door: Option<LivekitDoor>) -> Result<Option<Self>, LivekitError> {
+    pub(crate) fn bind(door: Option<LivekitDoor>) -> Result<Option<Self>, LivekitError> {
         let Some(LivekitDoor { listen: address, tcp, ice_servers, public_ips }) = door else { return Ok(None) };
-        let bound = IcePorts::bind(address, tcp, public_ips).await;
+        let bound = IcePorts::bind(address, tcp, public_ips);
         let ports = bound.map_err(|error| LivekitError::Listen { address, error })?;
         Ok(Some(Self { ports, ice_servers }))
     }
@@ -61,11 +58,11 @@ impl LivekitPorts {
     }
 }
 
-/// Where kernels are sent that go by LiveKit: elsewhere if there is such a place, else to this edge.
-pub(crate) fn rooms(options: &Options, addresses: &Addresses, keys: LivekitKeys) -> Option<LivekitRooms> {
-    if let Some(url) = &options.livekit.url {
+/// Where kernels are sent that go by LiveKit: elsewhere if there is such a place, else to this edge at `origin`, if it is one.
+pub(crate) fn rooms(livekit: &Livekit, is_edge: bool, origin: String, keys: LivekitKeys) -> Option<LivekitRooms> {
+    if let Some(url) = &livekit.url {
         return Some(LivekitRooms { url: url.as_str().to_owned(), is_outside: true, keys });
     }
-    let is_here = options.membership.roles.edge && options.livekit.is_served();
-    is_here.then(|| LivekitRooms { url: addresses.websocket_origin(&HeaderMap::new()), is_outside: false, keys })
+    let is_here = is_edge && livekit.is_served();
+    is_here.then(|| LivekitRooms { url: origin, is_outside: false, keys })
 }

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-/** Resolves to `{ newTab, stop }`. No QUIC or WebTransport flag is needed, and none is given. */
-export async function startChromium() {
+/** Resolves to `{ newTab, stop }`. No QUIC or WebTransport flag is needed, and none is given; `flags` are others that a test needs. */
+export async function startChromium(flags = []) {
   const directory = await mkdtemp(join(tmpdir(), "atoll-browser-profile-"));
   const args = [
     "--disable-gpu",
@@ -15,6 +15,7 @@ export async function startChromium() {
     "--disable-sync",
     // It asks nobody but this machine, whatever its features would like.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    ...flags,
   ];
   // Chromium's sandbox does not work for root, who runs tests in containers.
   if (process.getuid?.() === 0) args.push("--no-sandbox");

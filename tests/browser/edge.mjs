@@ -11,15 +11,41 @@ const START_MS = 20_000;
 const STOP_MS = 10_000;
 
 /**
- * Resolves when every door is open: `{ http, quic, sha256, stop }`. `stop` asserts a clean end within 10 s.
+ * Resolves when every door is open: `{ http, quic, sha256, restart, stop }`. `stop` asserts a clean end within 10 s.
  * `environment` has variables for it beyond this process's own.
  */
 export async function startEdge(environment = {}) {
+  const state = await mkdtemp(join(tmpdir(), "atoll-browser-edge-"));
+  const forget = () => rm(state, { recursive: true, force: true });
+  let running;
+  try {
+    running = await serve(environment, state, { http: "127.0.0.1:0", quic: "127.0.0.1:0" });
+  } catch (error) {
+    await forget();
+    throw error;
+  }
+  const { http, quic, certificate_sha256: sha256 } = running.ready;
+  let stopping;
+  return {
+    http,
+    quic,
+    sha256,
+    /** Kills it, and starts another at its addresses with what it left behind. */
+    restart: async () => {
+      await running.kill();
+      running = await serve(environment, state, { http: new URL(http).host, quic: new URL(quic).host });
+    },
+    /** May be called again; the edge ends once. */
+    stop: () => (stopping ??= running.stop().finally(forget)),
+  };
+}
+
+/** One process, until it ends: `{ ready, kill, stop }`. */
+async function serve(environment, state, { http, quic }) {
   const binary = process.env.ATOLL_BIN;
   assert.ok(binary, "ATOLL_BIN must name the edge's binary");
-  const state = await mkdtemp(join(tmpdir(), "atoll-browser-edge-"));
-  const options = ["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--livekit", "127.0.0.1:0", "--state-dir", state, "--ready-json"];
-  const child = spawn(binary, ["serve", ...options], {
+  const doors = ["--quic", quic, "--http", http, "--livekit", "127.0.0.1:0"];
+  const child = spawn(binary, ["serve", ...doors, "--state-dir", state, "--ready-json"], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -29,37 +55,30 @@ export async function startEdge(environment = {}) {
   // Whatever ends this process ends the edge.
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
+  child.once("exit", () => process.off("exit", kill));
 
-  const end = async () => {
-    process.off("exit", kill);
-    await rm(state, { recursive: true, force: true });
-  };
   let ready;
   try {
     ready = JSON.parse(await within(START_MS, firstLine(child, exit), "the edge is not ready"));
   } catch (error) {
     kill();
-    await end();
     throw new Error(`the edge did not start: ${error.message}\n${log}`);
   }
-
-  let stopping;
-  const stop = async () => {
-    child.kill("SIGTERM");
-    try {
-      const [code, signal] = await within(STOP_MS, exit, "the edge did not end");
-      assert.deepEqual({ code, signal }, { code: 0, signal: null }, `the edge's end\n${log}`);
-    } finally {
-      kill();
-      await end();
-    }
-  };
   return {
-    http: ready.http,
-    quic: ready.quic,
-    sha256: ready.certificate_sha256,
-    /** May be called again; the edge ends once. */
-    stop: () => (stopping ??= stop()),
+    ready,
+    kill: async () => {
+      kill();
+      await exit;
+    },
+    stop: async () => {
+      child.kill("SIGTERM");
+      try {
+        const [code, signal] = await within(STOP_MS, exit, "the edge did not end");
+        assert.deepEqual({ code, signal }, { code: 0, signal: null }, `the edge's end\n${log}`);
+      } finally {
+        kill();
+      }
+    },
   };
 }
 

@@ -61,11 +61,19 @@ export async function startUdpProxy(targetPort) {
   };
 }
 
-/** Forwards TCP to a port of this machine. `block()`: nothing passes and nothing is told until `unblock()`. */
+/**
+ * Forwards TCP to a port of this machine. `block()`: nothing passes and nothing is told until `unblock()`. `cut()` ends all that is
+ * open; what comes afterwards passes. `counts.opened`: connections so far.
+ */
 export async function startTcpProxy(targetPort) {
   let blocked = false;
   const sockets = new Set();
+  const counts = { opened: 0 };
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+  };
   const server = createServer({ pauseOnConnect: true }, (near) => {
+    counts.opened++;
     const far = connect(targetPort, HOST);
     for (const [from, to] of [[near, far], [far, near]]) {
       sockets.add(from);
@@ -82,6 +90,8 @@ export async function startTcpProxy(targetPort) {
 
   return {
     port: server.address().port,
+    counts,
+    cut,
     block: () => {
       blocked = true;
       for (const socket of sockets) socket.pause();
@@ -92,7 +102,7 @@ export async function startTcpProxy(targetPort) {
     },
     stop: async () => {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      cut();
     },
   };
 }

@@ -119,24 +119,24 @@ export async function keepStanding(t, peer, x, y, z, desiredRoom = undefined) {
   return standAt;
 }
 
-/** Waits until `condition` holds. */
-export async function until(condition, message) {
+/** Waits until `condition` holds; `patience` is in milliseconds. */
+export async function until(condition, message, patience = PATIENCE_MS) {
   let given = false;
   const poll = async () => {
     while (!given && !(await condition())) await new Promise((resolve) => setTimeout(resolve, 50));
   };
   try {
-    await within(poll(), message);
+    await within(poll(), message, patience);
   } finally {
     given = true;
   }
 }
 
 /** `promise`, or an error after a while. */
-export async function within(promise, message) {
+export async function within(promise, message, patience = PATIENCE_MS) {
   let timer;
   const timeout = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${message} within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+    timer = setTimeout(() => reject(new Error(`${message} within ${patience} ms`)), patience);
   });
   try {
     return await Promise.race([promise, timeout]);

@@ -3,13 +3,10 @@ import { createRequire } from "node:module";
 import { WebSocket } from "ws";
 import { within } from "./kernel.mjs";
 import { Member, complaints } from "./room_member.mjs";
-import { RFC4_WORDS } from "./room_words.mjs";
+import { RFC4_WORDS, UNRELIABLE } from "./room_words.mjs";
 
 const require = createRequire(import.meta.url);
 const { WsPacket } = require("@dcl/protocol/out-js/decentraland/kernel/comms/rfc5/ws_comms.gen.js");
-
-/** Sorts that those kernels send without asking for reliability. */
-const UNRELIABLE = ["update", "event", "voice"];
 
 /** One socket in a room. */
 export class Rfc5Room extends Member {

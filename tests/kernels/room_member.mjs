@@ -35,12 +35,16 @@ export class Member {
 
   /** Says the next messages of a sort, all at once. */
   say(sort, count = 1) {
-    const packets = Array.from({ length: count }, () => {
+    return this.send(this.next(sort, count));
+  }
+
+  /** The packets of the next messages of a sort, which count as said. */
+  next(sort, count = 1) {
+    return Array.from({ length: count }, () => {
       const number = ++this.said[sort];
       const exact = sort === "ordered" ? orderedSort(number) : sort;
       return { sort: exact, body: this.words.encode(exact, number) };
     });
-    return this.send(packets);
   }
 
   /** Writes what has come since into the ledger; clients in pages are asked. */
@@ -48,7 +52,7 @@ export class Member {
 
   /** Takes a packet of somebody. */
   hear(from, bytes) {
-    if (!this.ledger.enter(from, bytes)) complaints.push(`unreadable, of ${from}: ${Buffer.from(bytes).toString("hex")}`);
+    if (!this.ledger.enter(from, bytes)) complaints.push(`unreadable, of ${from}: ${Buffer.from(bytes).toString("hex", 0, 32)}`);
   }
 
   /** Whether these are there, and nobody else. */

@@ -13,6 +13,9 @@ const UPRIGHT = { rotationX: 0, rotationY: 0, rotationZ: 0, rotationW: 1 };
 /** The sorts of ordered messages, one after the other. */
 const ORDERED = ["chat", "scene", "profile"];
 
+/** Sorts that kernels since the end of September 2022 send without asking for reliability. */
+export const UNRELIABLE = ["update", "event", "voice"];
+
 const place = (number) => ({ positionX: 1, positionY: number, positionZ: 2, ...UPRIGHT });
 const isEvent = (sceneId) => sceneId === EVENT;
 

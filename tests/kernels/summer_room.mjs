@@ -1,35 +1,11 @@
 // Kernels until September 2022 in a WebSocket room: the package that they shipped, as it is, in Chromium.
-import { build } from "esbuild";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import { fileURLToPath } from "node:url";
+import { openPackages } from "./package_page.mjs";
 import { Member } from "./room_member.mjs";
 import { SUMMER_WORDS } from "./room_words.mjs";
 
-const PAGE = '<!doctype html><link rel="icon" href="data:,">';
-
-/** Opens a tab with the package in it. Kernels come from a site of their own, not from the edge. */
-export async function openSummerPage(scope, chromium) {
-  const site = createServer((_, response) => response.setHeader("content-type", "text/html").end(PAGE));
-  await once(site.listen(0, "127.0.0.1"), "listening");
-  scope.after(() => {
-    site.closeAllConnections();
-    site.close();
-  });
-  const { outputFiles } = await build({
-    stdin: {
-      contents: 'export { createTransport } from "@dcl/comms3-transports";',
-      resolveDir: fileURLToPath(new URL(".", import.meta.url)),
-    },
-    bundle: true,
-    format: "iife",
-    globalName: "transports",
-    platform: "browser",
-    write: false,
-  });
-  const page = await chromium.newTab(`http://127.0.0.1:${site.address().port}/`);
-  await page.evaluate(`${outputFiles[0].text}\nwindow.transports = transports;`);
-  return page;
+/** Opens a tab with the package in it. */
+export function openSummerPage(scope, chromium) {
+  return openPackages(scope, chromium, 'export { createTransport } from "@dcl/comms3-transports";');
 }
 
 /** One transport of the package. */
@@ -40,7 +16,7 @@ export class SummerRoom extends Member {
       async ({ address, connStr, islandId, former }) => {
         const logger = { error: console.error, log: () => {}, warn: console.error, info: () => {}, trace: () => {} };
         const config = { logger, peerId: address, bff: {}, ws: { verbose: true }, livekit: {}, p2p: {} };
-        const transport = window.transports.createTransport(config, { connStr, islandId, peers: {} });
+        const transport = window.packages.createTransport(config, { connStr, islandId, peers: {} });
         const room = { transport, heard: former?.heard ?? [], disconnected: 0, code: null };
         transport.onMessageObservable.add(({ peer, payload }) => room.heard.push([peer, Array.from(payload)]));
         transport.onDisconnectObservable.add(() => room.disconnected++);

@@ -31,6 +31,8 @@ struct Edge {
 fn command(state: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.env_clear().args(["serve", "--ready-json", "--state-dir"]).arg(state).args(arguments);
+    // Free, too, for those who name the other two.
+    command.env("ATOLL_LIVEKIT", "127.0.0.1:0");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -47,11 +49,7 @@ impl Edge {
     }
 
     async fn at_free_ports(state: &Path, arguments: &[&str]) -> Self {
-        Self::start(
-            state,
-            &[&["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--livekit", "127.0.0.1:0"], arguments].concat(),
-        )
-        .await
+        Self::start(state, &[&["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0"], arguments].concat()).await
     }
 
     async fn get(&self, path: &str) -> String {
@@ -262,9 +260,9 @@ async fn an_edge_that_was_killed_is_noticed_at_once() {
     let (http, quic) = (edge.http.to_string(), edge.quic.to_string());
     edge.kill().await;
     let again = Edge::start(state.path(), &["--http", &http, "--quic", &quic]).await;
-    assert!(connection.close_reason().is_none(), "nothing has told it yet");
     let spoke = Instant::now();
-    send.write_all(&[0; 100]).await.unwrap();
+    // It fails if a probe of the connection's own was first to be told.
+    let _ = send.write_all(&[0; 100]).await;
     let why = within("the end of the connection", connection.closed()).await;
     assert_eq!(why, quinn::ConnectionError::Reset);
     assert!(spoke.elapsed() < Duration::from_secs(2), "{:?}", spoke.elapsed());

@@ -1,9 +1,10 @@
 //! Packets of a room as LiveKit's data packets, and back.
 
-use atoll_core::room::{Batch, Encoding, Ordered, Sender};
+use crate::ws_room::frames::{translated, unix_ms};
+use atoll_core::room::{Batch, Encoding, Item, Older, Ordered, Payload, Sender};
 use atoll_proto::datagram::{Alias, Kind};
-use atoll_proto::room_frames::{Frames, FramesWriter};
 use atoll_proto::peek;
+use atoll_proto::room_frames::{Frames, FramesWriter};
 use bytes::Bytes;
 use livekit_protocol::data_packet::{Kind as DataKind, Value};
 use livekit_protocol::{DataPacket, UserPacket};
@@ -20,42 +21,107 @@ pub(super) fn sid(alias: Alias, sender: &Sender) -> String {
     format!("PA_{:x}{plain}", alias.0)
 }
 
-/// Data packets, as LiveKit's clients read them.
+/// Which of the room's packets a client has words for. LiveKit itself looks into none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    /// RFC-4, as since October 2022.
+    Rfc4,
+    /// Those of the summer before.
+    Older,
+}
+
+/// Data packets with RFC-4 in them.
 #[derive(Debug)]
 pub(super) enum DataPackets {}
 
+/// Data packets for clients of 2022's summer.
+#[derive(Debug)]
+pub(super) enum OlderPackets {}
+
+impl Words {
+    /// A batch for such a client: a message each, without framing.
+    pub(super) fn batch(self, batch: &Batch) -> &Frames {
+        match self {
+            Self::Rfc4 => batch.encoded::<DataPackets>(),
+            Self::Older => batch.encoded::<OlderPackets>(),
+        }
+    }
+
+    /// An ordered packet for such a client; `None` when it has no words for it.
+    pub(super) fn ordered(self, ordered: &Ordered) -> Option<&Bytes> {
+        match self {
+            Self::Rfc4 => ordered.encoded::<DataPackets>().as_ref(),
+            Self::Older => ordered.encoded::<OlderPackets>().as_ref(),
+        }
+    }
+
+    /// What such a client says.
+    pub(super) fn said(self, packet: Bytes) -> Payload {
+        match self {
+            Self::Rfc4 => packet.into(),
+            Self::Older => Older { data: packet, with_identity: false }.into(),
+        }
+    }
+}
+
 impl Encoding<Batch> for DataPackets {
-    /// A message each, without framing.
     type Output = Frames;
 
     fn encode(batch: &Batch) -> Frames {
-        let size = batch.entries().iter().map(|entry| entry.payload.len() + OVERHEAD).sum();
-        let mut writer = FramesWriter::with_capacity(size);
-        for item in batch.items() {
-            let (Some(sender), Some(payload)) = (batch.sender(item.from), item.rfc4) else { continue };
-            // What is for some, or about something, is no place that a later one replaces.
-            let is_plain = batch.to().is_none() && item.topic.is_none();
-            let update = (item.kind == Kind::Update && is_plain).then(|| peek(payload).kind);
-            let said = Said { from: item.from, sender, payload, topic: item.topic };
-            let packet = said.packet(DataKind::Lossy);
-            writer.add(item.from, update, |out| {
-                // The buffer grows as it must, so this cannot fail.
-                let _ = packet.encode(out);
-            });
-        }
-        writer.finish()
+        written(batch, |item| item.rfc4.cloned())
     }
 }
 
 impl Encoding<Ordered> for DataPackets {
-    /// `None` when LiveKit's clients have no words for it.
     type Output = Option<Bytes>;
 
     fn encode(ordered: &Ordered) -> Option<Bytes> {
-        let (from, sender, payload) = (ordered.from, &ordered.sender, ordered.payload()?);
-        let said = Said { from, sender, payload, topic: ordered.topic() };
-        Some(said.packet(DataKind::Reliable).encode_to_vec().into())
+        Some(reliable(ordered, ordered.payload()?))
     }
+}
+
+impl Encoding<Batch> for OlderPackets {
+    type Output = Frames;
+
+    fn encode(batch: &Batch) -> Frames {
+        let now = unix_ms();
+        written(batch, |item| {
+            item.older.cloned().or_else(|| item.rfc4.and_then(|packet| translated(packet, item.from, now)))
+        })
+    }
+}
+
+impl Encoding<Ordered> for OlderPackets {
+    type Output = Option<Bytes>;
+
+    fn encode(ordered: &Ordered) -> Option<Bytes> {
+        match ordered.older() {
+            Some(older) => Some(reliable(ordered, &older.data)),
+            None => Some(reliable(ordered, &translated(ordered.payload()?, ordered.from, unix_ms())?)),
+        }
+    }
+}
+
+fn written(batch: &Batch, words: impl Fn(&Item<'_>) -> Option<Bytes>) -> Frames {
+    let size = batch.entries().iter().map(|entry| entry.payload.len() + OVERHEAD).sum();
+    let mut writer = FramesWriter::with_capacity(size);
+    for item in batch.items() {
+        let (Some(sender), Some(payload)) = (batch.sender(item.from), words(&item)) else { continue };
+        // What is for some, or about something, is no place that a later one replaces.
+        let is_plain = batch.to().is_none() && item.topic.is_none();
+        let update = (item.kind == Kind::Update && is_plain).then(|| peek(&payload).kind);
+        let packet = Said { from: item.from, sender, payload: &payload, topic: item.topic }.packet(DataKind::Lossy);
+        writer.add(item.from, update, |out| {
+            // The buffer grows as it must, so this cannot fail.
+            let _ = packet.encode(out);
+        });
+    }
+    writer.finish()
+}
+
+fn reliable(ordered: &Ordered, payload: &[u8]) -> Bytes {
+    let said = Said { from: ordered.from, sender: &ordered.sender, payload, topic: ordered.topic() };
+    said.packet(DataKind::Reliable).encode_to_vec().into()
 }
 
 /// A packet of a room, and what is known of it.
@@ -99,7 +165,7 @@ pub(super) enum Message {
         sequence: u32,
         /// What it is about, if it says.
         topic: Option<String>,
-        /// Whom it is for, if not for all.
+        /// Whom it is for, by identity or sid, if not for all.
         to: Vec<String>,
     },
     /// Something that only clients of LiveKit understand, such as a chunk of a stream.
@@ -113,7 +179,8 @@ pub(super) fn read(message: &[u8]) -> Option<Message> {
     match packet.value? {
         #[allow(deprecated, reason = "clients before 2024 write it nowhere else")]
         Value::User(user) => {
-            let to = if to.is_empty() { user.destination_identities } else { to };
+            let older = || user.destination_identities.into_iter().chain(user.destination_sids).collect();
+            let to = if to.is_empty() { older() } else { to };
             let topic = user.topic.filter(|topic| !topic.is_empty());
             Some(Message::Packet { payload: user.payload.into(), sequence: packet.sequence, topic, to })
         }

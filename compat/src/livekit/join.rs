@@ -1,7 +1,7 @@
 //! How a client comes in.
 
 use super::Door;
-use super::data::sid;
+use super::data::{Words, sid};
 use super::link::RoomLink;
 use super::lobby::Return;
 use super::mailbox::Mailbox;
@@ -19,7 +19,7 @@ use crate::doorway::{Arrival, ClientAddress};
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::{LivekitToken, LivekitTokenError};
-use atoll_core::region::{Grant, GrantError, JoinFailed, Right, VerifiedToken};
+use atoll_core::region::{Grant, GrantError, JoinFailed, Right, Transport, VerifiedToken};
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -27,7 +27,7 @@ use livekit_protocol::participant_info::State as ParticipantState;
 use livekit_protocol::{DisconnectReason, ParticipantInfo, ParticipantPermission};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 
 /// Largest signal, in bytes: a session description of many sections.
@@ -123,15 +123,17 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
     socket.allow(MAX_SIGNAL);
     if let Some(sid) = wish.resumes.clone() {
         let (room, identity) = (token.room.clone(), token.identity.clone());
-        let Err(Return { socket, .. }) = door.lobby.hand_over(&room, &identity, &sid, Return { socket, wish }) else {
-            return;
-        };
-        return turn_away(&door, socket, Ended::SessionOver).await;
+        let returned = Box::new(Return { socket, wish });
+        let Err(returned) = door.lobby.hand_over(&room, &identity, &sid, returned) else { return };
+        return turn_away(&door, returned.socket, Ended::SessionOver).await;
     }
     let from = arrival.from;
     let counters = Arc::clone(&arrival.counters);
     let Some(spot) = door.crowd.enter(from) else { return turn_away(&door, socket, Ended::Evicted).await };
-    let mailbox = Arc::new(Mailbox::new(Arc::clone(&door.budget), Arc::clone(&door.counters)));
+    let client = door.doorway.region.capabilities(&grant);
+    let is_older = client.includes(Transport::FirstWsRoom) && !client.includes(Transport::WsRoom);
+    let words = if is_older { Words::Older } else { Words::Rfc4 };
+    let mailbox = Arc::new(Mailbox::new(words, Arc::clone(&door.budget), Arc::clone(&door.counters)));
     let link = RoomLink::new(Arc::clone(&mailbox), Arc::clone(&door.counters));
     let sender = grant.sender().clone();
     let seat = match door.doorway.region.join(grant, Box::new(link)).await {
@@ -178,6 +180,8 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
         first: Some(wish),
         is_active: false,
         is_full: false,
+        pace: door.doorway.region.pace(),
+        refresh_at: Instant::now(),
         patience: Participant::first_patience(),
         token,
         door,

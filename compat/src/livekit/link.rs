@@ -6,8 +6,8 @@ use atoll_core::room::{Frame, Link, Pressure};
 use atoll_proto::datagram::Tag;
 use std::sync::Arc;
 
-/// Largest packet that a data channel carries with what is around it: clients take messages of 64 KiB at most.
-pub(super) const MAX_PAYLOAD: usize = 65_000;
+/// Largest message of a data channel, in bytes: clients refuse larger ones.
+const MAX_MESSAGE: usize = 65_535;
 
 /// The link of one seat.
 pub(super) struct RoomLink {
@@ -33,10 +33,10 @@ impl Link for RoomLink {
                 self.mailbox.push_batch(batch);
                 Pressure::Flowing
             }
-            Frame::Ordered(ordered) => match ordered.payload().map(|payload| payload.len()) {
-                Some(length) if length > MAX_PAYLOAD => Pressure::TooLarge,
+            Frame::Ordered(ordered) => match self.mailbox.words().ordered(&ordered).map(|message| message.len()) {
+                Some(length) if length > MAX_MESSAGE => Pressure::TooLarge,
                 Some(_) => self.must(Mail::Ordered(ordered)),
-                // Only clients of 2022's summer have words for it.
+                // The client has no words for it.
                 None => {
                     self.counters.untranslated.add(1);
                     Pressure::Flowing

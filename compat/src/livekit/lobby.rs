@@ -15,8 +15,11 @@ pub(super) struct Return {
 /// Who is here, by room, identity and sid.
 #[derive(Debug, Default)]
 pub(super) struct Lobby {
-    entries: Mutex<HashMap<Key, (u64, mpsc::Sender<Return>)>>,
+    entries: Mutex<HashMap<Key, Here>>,
 }
+
+/// Which connection's entry it is, and the way to it.
+type Here = (u64, mpsc::Sender<Box<Return>>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -31,7 +34,7 @@ pub(super) struct Entry {
     lobby: Arc<Lobby>,
     key: Key,
     number: u64,
-    returns: mpsc::Receiver<Return>,
+    returns: mpsc::Receiver<Box<Return>>,
 }
 
 impl Lobby {
@@ -44,7 +47,13 @@ impl Lobby {
     }
 
     /// Hands a client that has come back to its participant; gives it back when there is none.
-    pub(super) fn hand_over(&self, room: &str, identity: &str, sid: &str, returned: Return) -> Result<(), Return> {
+    pub(super) fn hand_over(
+        &self,
+        room: &str,
+        identity: &str,
+        sid: &str,
+        returned: Box<Return>,
+    ) -> Result<(), Box<Return>> {
         let key = Key { room: room.to_owned(), identity: identity.to_owned(), sid: sid.to_owned() };
         let sender = self.lock().get(&key).map(|(_, sender)| sender.clone());
         match sender {
@@ -53,14 +62,14 @@ impl Lobby {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (u64, mpsc::Sender<Return>)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Here>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entry {
     /// Waits for the client to come back. Cancel-safe.
-    pub(super) async fn returned(&mut self) -> Option<Return> {
+    pub(super) async fn returned(&mut self) -> Option<Box<Return>> {
         self.returns.recv().await
     }
 }

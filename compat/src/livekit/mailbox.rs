@@ -1,7 +1,7 @@
 //! What waits for one participant: from its room, and from LiveKit's clients there.
 
-use super::data::DataPackets;
-use super::rooms::Notice;
+use super::data::Words;
+use super::notice::Notice;
 use crate::counters::RoomCounters;
 use crate::late::Late;
 use atoll_core::limit::{Budget, Share};
@@ -41,6 +41,7 @@ pub(super) enum Mail {
 /// Between a room and one participant. The room puts in and never waits.
 pub(super) struct Mailbox {
     counters: Arc<RoomCounters>,
+    words: Words,
     state: Mutex<State>,
     news: Notify,
 }
@@ -67,7 +68,7 @@ impl fmt::Debug for Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn new(budget: Arc<Budget>, counters: Arc<RoomCounters>) -> Self {
+    pub(super) fn new(words: Words, budget: Arc<Budget>, counters: Arc<RoomCounters>) -> Self {
         let state = State {
             share: Share::new(budget),
             signals: VecDeque::new(),
@@ -80,7 +81,7 @@ impl Mailbox {
             is_too_slow: false,
             is_closed: false,
         };
-        Self { counters, state: Mutex::new(state), news: Notify::new() }
+        Self { counters, words, state: Mutex::new(state), news: Notify::new() }
     }
 
     /// Something that may not be lost. False when the participant is too slow for it: nothing more is taken then.
@@ -135,10 +136,15 @@ impl Mailbox {
         }
         state.batches.push_back(batch);
         if state.batches.len() > BATCHES || !state.late.is_empty() {
-            state.put_together(&self.counters);
+            state.put_together(self.words, &self.counters);
         }
         drop(state);
         self.news.notify_one();
+    }
+
+    /// What the participant understands.
+    pub(super) fn words(&self) -> Words {
+        self.words
     }
 
     /// Waits until there may be something in it. Cancel-safe.
@@ -193,7 +199,7 @@ impl Mailbox {
     pub(super) fn keep(&self, batch: &Batch, from: usize) {
         let mut state = self.lock();
         let own = state.own;
-        for (sender, update, message) in batch.encoded::<DataPackets>().each().skip(from) {
+        for (sender, update, message) in self.words.batch(batch).each().skip(from) {
             if Some(sender) != own {
                 state.late.add(sender, update, message, &self.counters);
             }
@@ -213,9 +219,9 @@ impl State {
         mail
     }
 
-    fn put_together(&mut self, counters: &RoomCounters) {
+    fn put_together(&mut self, words: Words, counters: &RoomCounters) {
         for batch in self.batches.drain(..) {
-            for (from, update, message) in batch.encoded::<DataPackets>().each() {
+            for (from, update, message) in words.batch(&batch).each() {
                 if Some(from) != self.own {
                     self.late.add(from, update, message, counters);
                 }

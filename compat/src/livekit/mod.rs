@@ -21,6 +21,7 @@ mod join;
 mod link;
 mod lobby;
 mod mailbox;
+mod notice;
 mod participant;
 mod peer;
 mod ports;

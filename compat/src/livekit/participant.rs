@@ -1,12 +1,12 @@
 //! One participant: its connections, its WebSocket when it has one, and its seat. A task of its own drives it.
 
 use super::Door;
-use super::data::DataPackets;
 use super::lobby::{Entry, Return};
 use super::mailbox::{Mail, Mailbox};
+use super::notice::Notice;
 use super::peer::{Lane, Peer, PeerEvent};
 use super::request::Dialect;
-use super::rooms::{Notice, Place};
+use super::rooms::Place;
 use super::routes::{Datagram, Inbox, Side};
 use super::signals::{Signals, come_again, go};
 use super::speech::Speech;
@@ -15,7 +15,7 @@ use super::tracks::{Heard, Published};
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::LivekitToken;
-use atoll_core::limit::Spot;
+use atoll_core::limit::{Pace, Spot};
 use atoll_core::region::Over;
 use atoll_core::room::{CloseReason, Sender};
 use atoll_proto::datagram::Alias;
@@ -38,6 +38,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Datagrams that are taken in at a time.
 const DATAGRAMS: usize = 64;
+
+/// Those before a connection is driven.
+const AT_ONCE: usize = 16;
 
 /// One participant.
 pub(super) struct Participant {
@@ -69,6 +72,10 @@ pub(super) struct Participant {
     pub(super) is_active: bool,
     /// The data channel of this lane takes nothing more for the moment.
     pub(super) is_full: bool,
+    /// How fast it may ask.
+    pub(super) pace: Pace,
+    /// When its token is to be renewed.
+    pub(super) refresh_at: Instant,
     /// When it has to be connected at the latest.
     pub(super) patience: Option<Instant>,
 }
@@ -77,7 +84,7 @@ pub(super) struct Participant {
 enum Input {
     Request(Bytes),
     SocketEnded(Ended),
-    Returned(Return),
+    Returned(Box<Return>),
     Datagrams,
     News,
     Time,
@@ -125,7 +132,10 @@ impl Participant {
                 () = tokio::time::sleep_until(deadline.into()) => Input::Time,
             };
             let ended = match input {
-                Input::Request(request) => self.request(&request).err(),
+                Input::Request(request) => {
+                    self.pace.wait_for_message(request.len()).await;
+                    self.request(&request).err()
+                }
                 Input::SocketEnded(ended) => {
                     if matches!(ended, Ended::Ending) {
                         self.signals.leave(come_again(DisconnectReason::ServerShutdown), Ended::Ending);
@@ -137,13 +147,10 @@ impl Participant {
                 }
                 Input::Returned(returned) => {
                     lost_at = None;
-                    socket = Some(self.resume(returned));
+                    socket = Some(self.resume(*returned));
                     None
                 }
-                Input::Datagrams => {
-                    datagrams.drain(..).for_each(|datagram| self.take(&datagram));
-                    None
-                }
+                Input::Datagrams => self.take(&mut datagrams),
                 Input::News => None,
                 Input::Time => self.is_overdue(lost_at),
             };
@@ -169,7 +176,7 @@ impl Participant {
 
     fn deadline(&self, lost_at: Option<Instant>) -> Instant {
         let peers = [Some(self.publisher.deadline()), self.subscriber.as_ref().map(Peer::deadline)];
-        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due()];
+        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due(), Some(self.refresh_at)];
         let soonest = peers.into_iter().chain(others).flatten().min();
         soonest.unwrap_or_else(|| Instant::now() + AWAY)
     }
@@ -178,6 +185,9 @@ impl Participant {
         let now = Instant::now();
         if let Some(level) = self.speech.look(now) {
             self.tell_speech(level);
+        }
+        if now >= self.refresh_at {
+            self.refresh();
         }
         if lost_at.is_some_and(|at| now >= at + AWAY) {
             return Some(Ended::Left);
@@ -189,11 +199,20 @@ impl Participant {
         None
     }
 
-    fn take(&mut self, datagram: &Datagram) {
-        match (datagram.side, &mut self.subscriber) {
-            (Side::Subscriber, Some(subscriber)) => subscriber.receive(datagram),
-            _ => self.publisher.receive(datagram),
+    /// Takes datagrams in, a few at a time: a connection that is not driven in between holds no more than 30 records.
+    fn take(&mut self, datagrams: &mut Vec<Datagram>) -> Option<Ended> {
+        let mut ended = None;
+        for some in datagrams.chunks(AT_ONCE) {
+            for datagram in some {
+                match (datagram.side, &mut self.subscriber) {
+                    (Side::Subscriber, Some(subscriber)) => subscriber.receive(datagram),
+                    _ => self.publisher.receive(datagram),
+                }
+            }
+            ended = ended.or_else(|| self.pump());
         }
+        datagrams.clear();
+        ended
     }
 
     /// Takes what has come from the room, and drives the connections until they have nothing more to say.
@@ -243,7 +262,7 @@ impl Participant {
             PeerEvent::Connected | PeerEvent::Disconnected => {}
             PeerEvent::Opened | PeerEvent::Drained => self.is_full = false,
             PeerEvent::Data(lane, message) => return self.said(lane, &message),
-            PeerEvent::Media(mid, packet) => self.spoke(mid, packet),
+            PeerEvent::Media(mid, packet) => self.spoke(mid, *packet),
             PeerEvent::Over => {
                 self.signals.leave(come_again(DisconnectReason::StateMismatch), Ended::Left);
                 return Some(Ended::Left);
@@ -278,9 +297,10 @@ impl Participant {
         if !peer.is_connected() {
             return;
         }
+        let words = self.mailbox.words();
         while let Some(mail) = self.mailbox.pop_data() {
             let message = match &mail {
-                Mail::Ordered(ordered) => ordered.encoded::<DataPackets>().clone(),
+                Mail::Ordered(ordered) => words.ordered(ordered).cloned(),
                 Mail::Notice(Notice::Data { message, .. }) => Some(message.clone()),
                 _ => None,
             };
@@ -291,7 +311,7 @@ impl Participant {
             }
         }
         while let Some((batch, own)) = self.mailbox.pop_batch() {
-            for (at, (from, _, message)) in batch.encoded::<DataPackets>().each().enumerate() {
+            for (at, (from, _, message)) in words.batch(&batch).each().enumerate() {
                 if Some(from) != own && !peer.write(Lane::Lossy, &message) {
                     self.mailbox.keep(&batch, at);
                     self.is_full = true;

@@ -11,7 +11,7 @@ use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::config::DtlsCert;
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{Receive, TcpType};
-use str0m::rtp::{RtpPacket, SeqNo};
+use str0m::rtp::{ExtensionValues, RtpPacket, SeqNo};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
 
 /// Bytes of messages that one connection holds until its client has them.
@@ -22,6 +22,9 @@ const LOW: usize = 64 * 1024;
 
 /// Outputs of the library at a time: more than it ever has, unless it goes round in circles.
 const OUTPUTS: usize = 10_000;
+
+/// Sections above which those of tracks that have gone are used again.
+pub(super) const MANY_SECTIONS: usize = 128;
 
 /// The two kinds of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub(super) enum PeerEvent {
     /// There is room for more messages.
     Drained,
     /// A packet of the client's media came, of the section with this name.
-    Media(Mid, RtpPacket),
+    Media(Mid, Box<RtpPacket>),
     /// It is over for good.
     Over,
 }
@@ -95,6 +98,8 @@ impl Peer {
             .set_dtls_cert(certificate.clone())
             .clear_codecs()
             .enable_opus(true, false)
+            // So that sections of video are not refused; nothing flows in them.
+            .enable_vp8(true)
             .set_rtp_mode(true)
             .set_stats_interval(None)
             .set_send_buffer_audio(64)
@@ -125,7 +130,7 @@ impl Peer {
     }
 
     /// Has requests with this connection's present name delivered to `inbox`.
-    pub(super) fn announce(&mut self, inbox: &Inbox) {
+    pub(super) fn announce(&mut self, inbox: &mut Inbox) {
         inbox.name(self.side, self.rtc.direct_api().local_ice_credentials().ufrag);
     }
 
@@ -176,8 +181,8 @@ impl Peer {
         self.pending.is_some()
     }
 
-    /// Makes an offer with `wanted` tracks, by their names, each in a section of its own; sections of tracks that have gone
-    /// are used again. `with_channels` for the first, `restart` when the client has lost its way here. `None` when nothing
+    /// Makes an offer with `wanted` tracks, by their names, each in a section of its own.
+    /// `with_channels` for the first, `restart` when the client has lost its way here. `None` when nothing
     /// is to be said.
     pub(super) fn offer(&mut self, wanted: &[Carried], with_channels: bool, restart: bool) -> Option<(u32, String)> {
         self.pending = None;
@@ -198,7 +203,11 @@ impl Peer {
         }
         let mut offered = self.carried.clone();
         offered.retain(|_, carried| wanted.contains(carried));
-        let mut free: Vec<&String> = self.sections.iter().filter(|mid| !offered.contains_key(*mid)).collect();
+        // Clients end what a section has brought for good, so that another track there would not be heard: each has its own, as
+        // long as descriptions are not too long for that. One is idle for a description, at least, before it is used again.
+        let is_long = self.sections.len() >= MANY_SECTIONS;
+        let mut free: Vec<&String> =
+            self.sections.iter().filter(|mid| is_long && !self.carried.contains_key(*mid)).collect();
         for track in wanted {
             if offered.values().any(|known| known == track) {
                 continue;
@@ -215,7 +224,7 @@ impl Peer {
             };
             offered.insert(mid, track.clone());
         }
-        for mid in free {
+        for mid in self.carried.keys().filter(|mid| !offered.contains_key(*mid)) {
             api.set_direction(Mid::from(mid.as_str()), Direction::Inactive);
         }
         let (offer, pending) = api.apply()?;
@@ -241,8 +250,11 @@ impl Peer {
         let received = Receive::new(datagram.protocol, datagram.source, local, &datagram.bytes);
         if let Ok(received) = received {
             let input = Input::Receive(Instant::now(), received);
-            if self.rtc.accepts(&input) && self.rtc.handle_input(input).is_err() {
-                self.rtc.disconnect();
+            // One that cannot be taken in is one lost, whoever sent it; the library says by itself when a connection is over.
+            if self.rtc.accepts(&input)
+                && let Err(error) = self.rtc.handle_input(input)
+            {
+                tracing::debug!("a datagram was not taken in: {error}");
             }
         }
     }
@@ -271,7 +283,13 @@ impl Peer {
         let header = &packet.header;
         let write =
             str0m::rtp::RtpWrite::new(kind, SeqNo::from(sequence), time, Instant::now(), packet.payload.clone());
-        stream.write_rtp(write.marker(header.marker).ext_vals(header.ext_vals.clone()));
+        // How loud it is goes along; the rest names sections of its sender's connection.
+        let loudness = ExtensionValues {
+            audio_level: header.ext_vals.audio_level,
+            voice_activity: header.ext_vals.voice_activity,
+            ..Default::default()
+        };
+        stream.write_rtp(write.marker(header.marker).ext_vals(loudness));
     }
 
     /// Ends it, as politely as the time allows.
@@ -346,7 +364,7 @@ impl Peer {
             Event::ChannelBufferedAmountLow(_) => Some(PeerEvent::Drained),
             Event::RtpPacket(packet) => {
                 let mid = self.rtc.direct_api().stream_rx(&packet.header.ssrc)?.mid();
-                Some(PeerEvent::Media(mid, packet))
+                Some(PeerEvent::Media(mid, Box::new(packet)))
             }
             _ => None,
         }

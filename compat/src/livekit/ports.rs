@@ -19,6 +19,9 @@ const DATAGRAM: usize = 2048;
 /// Bytes that the system may keep of what has not been read yet: a tick's answers of hundreds of clients.
 const BUFFER: usize = 4 << 20;
 
+/// How many free UDP ports are tried for one whose number is free for TCP, too.
+const TRIES: u32 = 32;
+
 /// Where clients of this door send and receive everything but signals. Dropping it closes it.
 #[derive(Debug)]
 pub struct IcePorts {
@@ -47,15 +50,15 @@ impl IcePorts {
     ///
     /// # Errors
     /// What the system says.
-    pub async fn bind(listen: SocketAddr, tcp: bool, public_ips: Vec<IpAddr>) -> io::Result<Self> {
-        let socket = std::net::UdpSocket::bind(listen)?;
+    pub fn bind(listen: SocketAddr, tcp: bool, public_ips: Vec<IpAddr>) -> io::Result<Self> {
+        let (socket, listener) = bind_both(listen, tcp)?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         // A smaller buffer than this serves fewer clients as well.
         let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), BUFFER);
         let _ = state.set_send_buffer_size(UdpSockRef::from(&socket), BUFFER);
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        let listener = if tcp { Some(TcpListener::bind(address).await?) } else { None };
+        let listener = listener.map(TcpListener::from_std).transpose()?;
         let shared = Arc::new(Shared {
             socket: UdpSocket::from_std(socket)?,
             state,
@@ -143,6 +146,27 @@ impl Shared {
             src_ip: self.public_ips.is_empty().then(|| if is_v6 { mapped_ip(source) } else { source }),
         };
         let _ = self.socket.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.socket), &out));
+    }
+}
+
+/// Takes the UDP port, and the TCP port of its number. A free UDP port that the system picks may be somebody's TCP port: then
+/// another one is asked for.
+fn bind_both(listen: SocketAddr, tcp: bool) -> io::Result<(std::net::UdpSocket, Option<std::net::TcpListener>)> {
+    let mut tries = if listen.port() == 0 { TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let socket = std::net::UdpSocket::bind(listen)?;
+        if !tcp {
+            return Ok((socket, None));
+        }
+        match std::net::TcpListener::bind(socket.local_addr()?) {
+            Ok(listener) => {
+                listener.set_nonblocking(true)?;
+                return Ok((socket, Some(listener)));
+            }
+            Err(error) if tries == 0 => return Err(error),
+            Err(_) => {}
+        }
     }
 }
 

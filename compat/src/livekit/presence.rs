@@ -1,9 +1,10 @@
 //! What a participant is told of others, and others of it.
 
-use super::data::{self, signed};
+use super::data::{self, sid, signed};
+use super::notice::Notice;
 use super::participant::Participant;
 use super::peer::Lane;
-use super::rooms::{Notice, described};
+use super::rooms::described;
 use super::sdp::Carried;
 use super::tracks::MAX_HEARD;
 use crate::ended::Ended;
@@ -127,8 +128,8 @@ impl Participant {
             if !is_heard || wanted.len() >= MAX_HEARD {
                 continue;
             }
-            let stream = if self.dialect.groups_streams() { &track.stream } else { &track.sid };
-            wanted.push(Carried { stream: format!("{}|{stream}", info.sid), track: track.sid.clone() });
+            // Browsers keep a section's first name for its track, so all clients take the track from the stream's name.
+            wanted.push(Carried { stream: format!("{}|{}", info.sid, track.sid), track: track.sid.clone() });
         }
         if self.heard.want(wanted) {
             self.owes_offer = true;
@@ -199,9 +200,9 @@ impl Participant {
 }
 
 impl Participant {
-    /// A packet for those with these identities, or for all.
+    /// A packet for those with these identities or sids, or for all.
     fn addressed(&self, payload: Bytes, topic: Option<String>, to: &[String]) -> Outgoing {
-        let said = Outgoing::from(payload);
+        let said = Outgoing::from(self.mailbox.words().said(payload));
         let said = match topic {
             Some(topic) => said.about(topic),
             None => said,
@@ -209,9 +210,9 @@ impl Participant {
         if to.is_empty() {
             return said;
         }
-        let named = self.others.iter().filter(|(_, sender)| {
-            let identity = sender.to_string();
-            to.iter().any(|one| *one == identity)
+        let named = self.others.iter().filter(|(alias, sender)| {
+            let (identity, sid) = (sender.to_string(), sid(**alias, sender));
+            to.iter().any(|one| *one == identity || *one == sid)
         });
         said.to(named.map(|(alias, _)| *alias).collect::<Vec<_>>())
     }

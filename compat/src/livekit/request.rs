@@ -52,11 +52,6 @@ impl Dialect {
         self.protocol >= 15
     }
 
-    /// Whether it groups tracks by the stream's name; those before have one stream for each track.
-    pub(super) fn groups_streams(self) -> bool {
-        self.protocol >= 10
-    }
-
     /// Whether it has one connection for both directions.
     pub(super) fn is_single(self) -> bool {
         self.is_single

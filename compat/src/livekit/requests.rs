@@ -7,6 +7,7 @@ use super::signals::{Signals, go};
 use super::tracks::source;
 use crate::ended::Ended;
 use crate::socket::Socket;
+use atoll_core::auth::LIVEKIT_TOKEN_SECONDS;
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::{
@@ -15,7 +16,7 @@ use livekit_protocol::{
     UpdateParticipantMetadata, request_response,
 };
 use prost::Message as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Seconds that a client waits for an answer to a ping, and between two.
 const PING_TIMEOUT: i32 = 15;
@@ -57,6 +58,7 @@ impl Participant {
             fast_publish: !is_single && self.token.grants.can_publish_data,
             ..Default::default()
         }));
+        self.refresh();
         let first = self.first.take();
         if let Some(subscriber) = &mut self.subscriber {
             let offer = subscriber.offer(&[], true, false);
@@ -67,6 +69,15 @@ impl Participant {
         }
         if let Some(offer) = first.and_then(|wish| wish.offer) {
             self.offer(&offer);
+        }
+    }
+
+    /// Gives the client a fresh token, by which it can come back after the time of its first.
+    pub(super) fn refresh(&mut self) {
+        self.refresh_at = Instant::now() + Duration::from_secs(LIVEKIT_TOKEN_SECONDS / 2);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if let Ok(token) = self.door.keys.renew(&self.token, now) {
+            self.signals.send(Message::RefreshToken(token));
         }
     }
 
@@ -81,11 +92,7 @@ impl Participant {
             Request::Offer(offer) => self.offer(&offer),
             Request::Answer(answer) => self.answered(&answer),
             Request::AddTrack(request) => self.add_track(&request),
-            Request::Mute(mute) => {
-                if self.published.mute(&mute.sid, mute.muted) {
-                    self.tell_tracks();
-                }
-            }
+            Request::Mute(mute) if self.published.mute(&mute.sid, mute.muted) => self.tell_tracks(),
             Request::Subscription(asked) => {
                 let others = asked.participant_tracks.into_iter().flat_map(|one| one.track_sids);
                 for sid in asked.track_sids.into_iter().chain(others) {
@@ -122,6 +129,7 @@ impl Participant {
                 ..Default::default()
             }));
         }
+        self.refresh();
         let own = self.place.info().map(|info| ParticipantInfo::clone(&info));
         self.update(own.into_iter().chain(self.everybody()).collect());
         let wanted = self.heard.wanted().to_vec();
@@ -161,7 +169,7 @@ impl Participant {
 
     fn offered(&mut self, offer: Option<(u32, String)>) {
         if let Some(subscriber) = &mut self.subscriber {
-            subscriber.announce(&self.inbox);
+            subscriber.announce(&mut self.inbox);
         }
         if let Some((id, sdp)) = offer {
             let description = SessionDescription { r#type: "offer".to_owned(), sdp, id, ..Default::default() };
@@ -176,17 +184,16 @@ impl Participant {
             self.door.counters.unread.add(1);
             return;
         }
-        subscriber.announce(&self.inbox);
+        subscriber.announce(&mut self.inbox);
         self.negotiate();
     }
 
     fn offer(&mut self, offer: &SessionDescription) {
         let sections = super::sdp::sections(&offer.sdp);
-        let (carried, missing) = match self.subscriber {
+        let (carried, missing, free) = match self.subscriber {
             Some(_) => Default::default(),
             None => self.heard.assign(&sections, self.publisher.carried()),
         };
-        let free = super::sdp::free(&sections).saturating_sub(carried.len());
         let mid_to_track_id = carried.iter().map(|(mid, carried)| (mid.clone(), carried.track.clone())).collect();
         let sdp = match self.publisher.answer(&offer.sdp, carried, free) {
             Ok(sdp) => sdp,
@@ -196,7 +203,7 @@ impl Participant {
                 return;
             }
         };
-        self.publisher.announce(&self.inbox);
+        self.publisher.announce(&mut self.inbox);
         let description = SessionDescription { r#type: "answer".to_owned(), sdp, id: offer.id, mid_to_track_id };
         self.signals.send(Message::Answer(description));
         if self.published.follow(&sections) {

@@ -2,30 +2,14 @@
 
 use super::data::sid;
 use super::mailbox::{Mail, Mailbox};
+use super::notice::Notice;
 use atoll_core::room::Sender;
 use atoll_proto::datagram::{Alias, Tag};
-use bytes::Bytes;
 use livekit_protocol::participant_info::State;
-use livekit_protocol::{ParticipantInfo, ParticipantPermission, SpeakerInfo, TrackInfo};
+use livekit_protocol::{ParticipantInfo, ParticipantPermission, TrackInfo};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use str0m::rtp::RtpPacket;
-
-/// Something that one client of this door says to others of its room.
-#[derive(Debug, Clone)]
-pub(super) enum Notice {
-    /// Its name, metadata or tracks have changed.
-    Changed(Alias),
-    /// A message that only clients of LiveKit understand.
-    Data { reliable: bool, message: Bytes },
-    /// A packet of one of its tracks.
-    Media { track: Arc<str>, packet: Arc<RtpPacket> },
-    /// It speaks, or does not any more.
-    Speaking(Arc<SpeakerInfo>),
-    /// How well its connection does.
-    Quality { sid: Arc<str>, is_good: bool },
-}
 
 /// The rooms with clients of this door.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use super::stun;
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use str0m::net::Protocol;
@@ -13,6 +13,9 @@ const WAITING: usize = 512;
 
 /// Addresses that one participant may be heard from: two connections, some of whose candidate pairs are tried at once.
 const ADDRESSES: usize = 32;
+
+/// Names of one participant: of its two connections, before and after some restarts.
+const NAMES: usize = 8;
 
 /// Which of a participant's peer connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,13 +63,15 @@ pub(super) struct Inbox {
     owner: u64,
     inbox: mpsc::Sender<Datagram>,
     datagrams: mpsc::Receiver<Datagram>,
+    /// In the order in which they were given.
+    names: VecDeque<String>,
 }
 
 impl Routes {
     /// Opens the inbox of the participant with this number.
     pub(super) fn open(self: &Arc<Self>, owner: u64) -> Inbox {
         let (inbox, datagrams) = mpsc::channel(WAITING);
-        Inbox { routes: Arc::clone(self), owner, inbox, datagrams }
+        Inbox { routes: Arc::clone(self), owner, inbox, datagrams, names: VecDeque::new() }
     }
 
     /// Whether a datagram found its participant. Nothing is kept of one that did not, nor of one whose participant has more
@@ -106,11 +111,19 @@ impl Routes {
 }
 
 impl Inbox {
-    /// From now on, requests with this name are for one of the participant's connections.
-    pub(super) fn name(&self, side: Side, name: String) {
+    /// From now on, requests with this name are for one of the participant's connections, too.
+    pub(super) fn name(&mut self, side: Side, name: String) {
         let route = Route { side, owner: self.owner, inbox: self.inbox.clone() };
         let mut table = self.routes.table.write().unwrap_or_else(PoisonError::into_inner);
-        table.names.insert(name, route);
+        if table.names.insert(name.clone(), route).is_none() {
+            self.names.push_back(name);
+        }
+        // Of a client that comes back again and again, the names before are of no use.
+        if self.names.len() > NAMES
+            && let Some(oldest) = self.names.pop_front()
+        {
+            table.names.remove(&oldest);
+        }
     }
 
     /// Waits for datagrams and takes some of them. Cancel-safe.

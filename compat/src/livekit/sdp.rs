@@ -45,12 +45,8 @@ pub(super) fn count(sdp: &str) -> usize {
     split(sdp).skip(1).count()
 }
 
-/// How many sections of an offer ask for sound, and bring none.
-pub(super) fn free(sections: &[Section]) -> usize {
-    sections.iter().filter(|section| section.kind == "audio" && section.receives && !section.sends).count()
-}
-
-/// One of our descriptions, where each audio section that sends carries the track it is to, and is inactive if that is none.
+/// One of our descriptions, where each audio section that sends carries the track it is to, and is inactive if that is none. So is
+/// every video section.
 pub(super) fn with_tracks(sdp: &str, carried: &HashMap<String, Carried>) -> String {
     let mut out = String::with_capacity(sdp.len() + 256);
     for part in split(sdp) {
@@ -60,6 +56,11 @@ pub(super) fn with_tracks(sdp: &str, carried: &HashMap<String, Carried>) -> Stri
             match (kind.as_str(), sends) {
                 // What the client sends: silence need not be sent in full.
                 ("audio", false) => out.push_str(&sparing(line)),
+                // A section that is refused goes away, and offers made before are no good then.
+                ("video", _) if line.starts_with("a=recvonly") || line.starts_with("a=sendrecv") => {
+                    out.push_str("a=inactive\r\n");
+                }
+                ("video", _) => out.push_str(&silent(line)),
                 ("audio", true) => match track {
                     Some(track) => out.push_str(&named(line, track)),
                     None => out.push_str(&silent(line)),
@@ -85,7 +86,9 @@ fn named(line: &str, Carried { stream, track }: &Carried) -> String {
 /// A line of a section that carries none.
 fn silent(line: &str) -> String {
     match line {
-        "a=sendonly\r\n" | "a=sendrecv\r\n" => "a=inactive\r\n".to_owned(),
+        "a=sendonly\r\n" => "a=inactive\r\n".to_owned(),
+        // The client's own track is heard in it.
+        "a=sendrecv\r\n" => "a=recvonly\r\n".to_owned(),
         _ if line.starts_with("a=msid:") || line.starts_with("a=ssrc:") => String::new(),
         _ => line.to_owned(),
     }

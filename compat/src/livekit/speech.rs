@@ -9,7 +9,7 @@ pub(super) const WINDOW: Duration = Duration::from_millis(400);
 const ACTIVE: f32 = -35.0;
 
 /// How many of a window's packets have to be, in a hundred.
-const SHARE: u32 = 40;
+const SHARE: u32 = 20;
 
 /// Levels are told in as many steps, so that not every breath is news.
 const STEPS: f32 = 8.0;
@@ -88,10 +88,10 @@ mod tests {
         assert!(speech.due().is_some());
         assert_eq!(window(&mut speech, &[-127; 20]), Some(0.0));
         assert_eq!(speech.due(), None);
-        // Four loud packets of ten are speech, three are a cough.
+        // Two loud packets of ten are speech, one is a cough.
         let some = |loud: usize| [vec![-10; loud], vec![-60; 10 - loud]].concat();
-        assert_eq!(window(&mut speech, &some(3)), None);
-        assert!(window(&mut speech, &some(4)).is_some());
+        assert_eq!(window(&mut speech, &some(1)), None);
+        assert!(window(&mut speech, &some(2)).is_some());
         assert!(speech.look(now).is_none());
     }
 }

@@ -1,8 +1,9 @@
 //! The tracks that a participant publishes, and those that it hears.
 
+use super::peer::MANY_SECTIONS;
 use super::sdp::{Carried, Section};
 use livekit_protocol::{AddTrackRequest, AudioTrackFeature, TrackInfo, TrackSource, TrackType};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use str0m::media::Mid;
 use str0m::rtp::RtpPacket;
@@ -101,6 +102,8 @@ pub(super) struct Heard {
     /// What it has asked for, by track.
     asked: HashMap<String, bool>,
     wanted: Vec<Carried>,
+    /// The client's sections that have carried a track.
+    used: HashSet<String>,
     /// Numbers of packets, by the section that carries them.
     numbers: HashMap<String, Numbers>,
 }
@@ -121,7 +124,7 @@ const GAP: u32 = 960;
 
 impl Heard {
     pub(super) fn new(auto: bool) -> Self {
-        Self { auto, asked: HashMap::new(), wanted: Vec::new(), numbers: HashMap::new() }
+        Self { auto, asked: HashMap::new(), wanted: Vec::new(), used: HashSet::new(), numbers: HashMap::new() }
     }
 
     /// The participant asks for a track, or not to hear it.
@@ -147,29 +150,41 @@ impl Heard {
         &self.wanted
     }
 
-    /// Which tracks the receiving sections of a client's offer are to carry: as before where they do, else whatever is free. Also,
-    /// how many sections are missing.
+    /// Which tracks the receiving sections of a client's offer are to carry: as before where they do, else whatever has carried
+    /// none. Clients end what a section has brought for good, so that another track there would not be heard. Also, how many
+    /// sections are missing, and how many are left.
     pub(super) fn assign(
-        &self,
+        &mut self,
         sections: &[Section],
         before: &HashMap<String, Carried>,
-    ) -> (HashMap<String, Carried>, usize) {
-        let free: Vec<&Section> =
-            sections.iter().filter(|section| section.kind == "audio" && section.receives && !section.sends).collect();
-        let mut carried: HashMap<String, Carried> = free
-            .iter()
-            .filter_map(|section| before.get_key_value(&section.mid))
-            .filter(|(_, track)| self.wanted.contains(track))
-            .map(|(mid, track)| (mid.clone(), track.clone()))
-            .collect();
-        let new: Vec<&Carried> =
-            self.wanted.iter().filter(|track| !carried.values().any(|known| known == *track)).collect();
-        let open: Vec<&Section> = free.into_iter().filter(|section| !carried.contains_key(&section.mid)).collect();
-        let missing = new.len().saturating_sub(open.len());
-        for (section, track) in open.into_iter().zip(new) {
-            carried.insert(section.mid.clone(), track.clone());
+    ) -> (HashMap<String, Carried>, usize, usize) {
+        if sections.len() >= MANY_SECTIONS {
+            // Too long for that. One is idle for a description, at least, before it is used again.
+            self.used.retain(|mid| before.contains_key(mid));
         }
-        (carried, missing)
+        let ours = |section: &&Section| section.kind == "audio" && section.receives && !section.sends;
+        let mut carried = HashMap::new();
+        for section in sections.iter().filter(ours) {
+            if let Some(track) = before.get(&section.mid).filter(|track| self.wanted.contains(track)) {
+                carried.insert(section.mid.clone(), track.clone());
+            }
+        }
+        let is_new = |track: &&Carried| !carried.values().any(|known| known == *track);
+        let mut new: Vec<Carried> = self.wanted.iter().filter(is_new).cloned().collect();
+        let mut left = 0;
+        for section in sections.iter().filter(ours).filter(|section| !before.contains_key(&section.mid)) {
+            if self.used.contains(&section.mid) {
+                continue;
+            }
+            match new.pop() {
+                Some(track) => {
+                    self.used.insert(section.mid.clone());
+                    carried.insert(section.mid.clone(), track);
+                }
+                None => left += 1,
+            }
+        }
+        (carried, new.len(), left)
     }
 
     /// The number and time that a packet of `track` gets in this section.

@@ -97,7 +97,7 @@ pub fn first_frame(ordered: &Ordered, unix_ms: u64) -> Option<Bytes> {
 }
 
 /// An RFC-4 packet for older readers; `None` when they have no words for it.
-fn translated(packet: &Bytes, from: Alias, unix_ms: u64) -> Option<Bytes> {
+pub(crate) fn translated(packet: &Bytes, from: Alias, unix_ms: u64) -> Option<Bytes> {
     match to_data(packet, Context { unix_ms, sender: from.0 }) {
         Translation::Packet(data) => Some(data),
         Translation::Unknown => Some(packet.clone()),
@@ -120,7 +120,7 @@ fn one_frame(packet: &[u8], put: impl FnOnce(&mut BytesMut)) -> Bytes {
     out.freeze()
 }
 
-fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 

@@ -19,7 +19,7 @@
 //! say, are not sent to clients of RFC-5: some are not made for more.
 
 mod conversation;
-mod frames;
+pub(crate) mod frames;
 mod incoming;
 mod link;
 mod login;

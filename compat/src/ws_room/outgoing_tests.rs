@@ -1,4 +1,6 @@
 use super::*;
+use crate::late::{EVENTS, UPDATE_BYTES};
+use atoll_proto::PacketKind;
 use atoll_proto::room_frames::{FramesWriter, put_system_message};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;

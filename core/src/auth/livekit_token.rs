@@ -4,11 +4,13 @@
 //! address; `video` has the room and what may be done there. `exp` and `nbf` hold to the second. What is taken is what
 //! livekit-server-sdk takes; those made here are as archipelago's last version wrote them, and name the session.
 
+mod minting;
+
 use super::jwt::{Refused, decoded};
 use crate::room::SessionId;
 use atoll_proto::Address;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, encode};
-use serde::{Deserialize, Deserializer, Serialize};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -160,32 +162,6 @@ struct Video {
     room_list: Option<bool>,
 }
 
-/// What is written, in archipelago's order.
-#[derive(Serialize)]
-struct Minted<'a> {
-    video: MintedVideo<'a>,
-    iss: &'a str,
-    exp: u64,
-    nbf: u64,
-    sub: &'a str,
-    /// The session, by which a second connection of one is told from another session. LiveKit passes over what it does not know.
-    #[serde(rename = "atollSession", skip_serializing_if = "Option::is_none")]
-    session: Option<u64>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MintedVideo<'a> {
-    room_join: bool,
-    room: &'a str,
-    room_list: bool,
-    can_publish: bool,
-    can_subscribe: bool,
-    can_publish_data: bool,
-    can_update_own_metadata: bool,
-    can_publish_sources: [&'a str; 1],
-}
-
 impl LivekitKeys {
     /// Keys made of an API key and its secret, and perhaps of those that it was before. The two may have one API key.
     pub fn new(api_key: &str, secret: &str, former: Option<(&str, &str)>) -> Self {
@@ -200,21 +176,6 @@ impl LivekitKeys {
     /// The API key that tokens are made with.
     pub fn api_key(&self) -> &str {
         self.pairs.first().map_or("", |pair| &pair.api_key)
-    }
-
-    /// A token for `room`, made at `now` (seconds since 1970), which holds for [`LIVEKIT_TOKEN_SECONDS`]: to be heard and to hear,
-    /// by the microphone and by data.
-    ///
-    /// # Errors
-    /// [`LivekitTokenError::Malformed`], which no room and address come to.
-    pub fn mint(
-        &self,
-        room: &str,
-        address: Address,
-        session: Option<SessionId>,
-        now: u64,
-    ) -> Result<String, LivekitTokenError> {
-        self.mint_as(&address.to_string(), room, session, now)
     }
 
     /// Who `token` lets into this room at `now` (seconds since 1970).
@@ -245,35 +206,6 @@ impl LivekitKeys {
             attributes: claims.attributes.unwrap_or_default(),
             grants,
         })
-    }
-
-    fn mint_as(
-        &self,
-        identity: &str,
-        room: &str,
-        session: Option<SessionId>,
-        now: u64,
-    ) -> Result<String, LivekitTokenError> {
-        let video = MintedVideo {
-            room_join: true,
-            room,
-            room_list: false,
-            can_publish: true,
-            can_subscribe: true,
-            can_publish_data: true,
-            can_update_own_metadata: true,
-            can_publish_sources: ["microphone"],
-        };
-        let claims = Minted {
-            video,
-            iss: self.api_key(),
-            exp: now + LIVEKIT_TOKEN_SECONDS,
-            nbf: 0,
-            sub: identity,
-            session: session.map(|SessionId(id)| id),
-        };
-        let header = Header { typ: None, ..Header::new(Algorithm::HS256) };
-        encode(&header, &claims, &self.encoding).map_err(|_| LivekitTokenError::Malformed)
     }
 
     fn claims(&self, token: &str) -> Result<Claims, LivekitTokenError> {

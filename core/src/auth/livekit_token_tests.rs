@@ -1,4 +1,5 @@
 use super::*;
+use jsonwebtoken::{Header, encode};
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_700_000_000;
@@ -228,4 +229,19 @@ fn vectors_livekit_tokens() {
         }
     }
     assert_eq!((minted, verdicts, others), (9, 48, 4));
+}
+
+#[test]
+fn a_renewed_token_is_for_what_the_first_was_for() {
+    let keys = LivekitKeys::new("key", "a secret of some length", None);
+    let address: Address = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a".parse().unwrap();
+    let first = keys.read(&keys.mint("I1", address, Some(SessionId(7)), 1_000).unwrap(), 1_000).unwrap();
+    let grants = LivekitGrants { can_publish: false, can_subscribe: false, hidden: true, ..first.grants.clone() };
+    let attributes = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+    let other = LivekitToken { name: "n".into(), metadata: Some("m".into()), attributes, grants, ..first.clone() };
+    for token in [first, other] {
+        let renewed = keys.renew(&token, 2_000).unwrap();
+        assert_eq!(keys.read(&renewed, 2_000 + LIVEKIT_TOKEN_SECONDS - 1), Ok(token));
+        assert_eq!(keys.read(&renewed, 2_000 + LIVEKIT_TOKEN_SECONDS), Err(LivekitTokenError::Expired));
+    }
 }

@@ -1,7 +1,7 @@
 //! The right to a seat.
 
 use super::named::is_room_name;
-use super::{LoginError, Proof, Region, Session};
+use super::{Capabilities, LoginError, Proof, Region, Session};
 use crate::auth::{RoomToken, RoomTokenError};
 use crate::room::{RoomId, Sender, SessionId};
 use atoll_proto::Address;
@@ -98,6 +98,12 @@ impl Grant {
 }
 
 impl Region {
+    /// What the client of a grant's session can use; nothing is known of one that has none.
+    pub fn capabilities(&self, grant: &Grant) -> Capabilities {
+        let (Sender::Peer(address), Some(session)) = (&grant.sender, grant.session) else { return Capabilities::NONE };
+        self.inner.registry.capabilities(*address, session).unwrap_or_default()
+    }
+
     /// The right to a seat in the room of this name: for those whose session stands in this island, those with a token, and
     /// those whom a rule of [`Settings::rooms`](super::Settings::rooms) lets in.
     ///

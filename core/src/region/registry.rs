@@ -115,6 +115,11 @@ impl Registry {
         self.lock().by_address.get(&address).is_some_and(|entry| entry.capabilities.includes(Transport::Quic))
     }
 
+    /// What the client of a session can use.
+    pub(super) fn capabilities(&self, address: Address, id: SessionId) -> Option<Capabilities> {
+        self.lock().by_address.get(&address).filter(|entry| entry.id == id).map(|entry| entry.capabilities)
+    }
+
     /// What ends a seat of a session, taken now. `None` when the session has ended, or when the seat is in its island and
     /// this is not the `generation` of that fact any more.
     pub(super) fn life(&self, address: Address, id: SessionId, generation: Option<u64>) -> Option<Life> {

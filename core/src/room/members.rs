@@ -1,11 +1,22 @@
 //! Who has a seat in a room, and through which lines each may speak.
 
 use super::outbox::Outbox;
-use super::room::Newcomer;
 use super::{LinkId, Sender, SessionId};
 use atoll_proto::datagram::Alias;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+/// Somebody who takes a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Who.
+    pub sender: Sender,
+    /// The session that the seat is of, if it is a session's.
+    pub session: Option<SessionId>,
+    /// Whether nobody is told of it but its own link. A hidden member counts as the others do, hears all that they hear, and
+    /// what it sends reaches them.
+    pub hidden: bool,
+}
 
 /// The members of a room.
 #[derive(Default)]

@@ -24,9 +24,10 @@ pub use batch::{Batch, Item, Ordered, WebTransport};
 pub use encoding::Encoding;
 pub use error::{JoinError, SendError};
 pub use frame::{CloseReason, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PREFIX};
+pub use members::Newcomer;
 pub use outgoing::Outgoing;
 pub use payload::{Older, Payload};
-pub use room::{Joined, Newcomer, Report, Room, Settings};
+pub use room::{Joined, Report, Room, Settings};
 
 use atoll_proto::Address;
 use atoll_proto::datagram::{Alias, MAX_PAYLOAD, Sequence};

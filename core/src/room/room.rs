@@ -3,8 +3,8 @@
 use super::batch::{Batch, Ordered};
 use super::frame::{CloseReason, Frame, Link};
 use super::links::Links;
-use super::members::Members;
-use super::{Delivery, JoinError, LinkId, MAX_ORDERED_PAYLOAD, Outgoing, Packet, RoomId, SendError, Sender, SessionId};
+use super::members::{Members, Newcomer};
+use super::{Delivery, JoinError, LinkId, MAX_ORDERED_PAYLOAD, Outgoing, Packet, RoomId, SendError, Sender};
 use atoll_proto::archipelago::Position;
 use atoll_proto::datagram::{Alias, Kind, MAX_PAYLOAD, Sequence, Tag};
 use std::collections::HashMap;
@@ -21,18 +21,6 @@ pub struct Settings {
     pub max_members: usize,
     /// Time between two ticks, zero to send at once; `None` goes by the number of members.
     pub tick: Option<Duration>,
-}
-
-/// Somebody who takes a seat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Newcomer {
-    /// Who.
-    pub sender: Sender,
-    /// The session that the seat is of, if it is a session's.
-    pub session: Option<SessionId>,
-    /// Whether nobody is told of it but its own link. A hidden member counts as the others do, hears all that they hear, and
-    /// what it sends reaches them.
-    pub hidden: bool,
 }
 
 /// A seat taken.

@@ -52,7 +52,7 @@ fn keys_are_the_operators_or_kept() {
 fn the_door_is_here_unless_it_is_elsewhere() {
     let door = |variables: &[(&str, &str)]| {
         let config = with(&[&ONE[..], variables].concat()).unwrap();
-        config.livekit.door(Arc::new(keys(&config.livekit, 0)), &config.public)
+        config.livekit.door(&config.public)
     };
     let usual = door(&[]).unwrap();
     assert_eq!((usual.listen.to_string().as_str(), usual.tcp), ("127.0.0.1:7882", true));

@@ -8,13 +8,10 @@ use prost::Message as _;
 /// Tokens, and no randomness: what is told at another time is another string.
 fn region_with_tokens(bus: &Arc<LocalBus>) -> Region {
     let host: Arc<dyn Host> = Arc::new(TestHost(Instant::now()));
-    let strings = ByCapabilities {
-        default: DefaultTransport::Ws,
-        ws_url: "wss://edge.example.org".to_owned(),
-        foreign_ws_url: None,
-        keys: RoomKeys::new(b"the secret of these tests", None),
-        host: Arc::clone(&host),
-    };
+    let (url, keys) = ("wss://edge.example.org".to_owned(), RoomKeys::new(b"the secret of these tests", None));
+    let rooms = WsRooms { url, foreign_url: None, keys };
+    let strings =
+        ByCapabilities { default: DefaultTransport::Ws, transports: vec![Box::new(rooms)], host: Arc::clone(&host) };
     let room_keys = Some(RoomKeys::new(b"the secret of these tests", None));
     let settings = Settings { connection_strings: Arc::new(strings), room_keys, ..settings() };
     Region::start(settings, host, Arc::<LocalBus>::clone(bus))

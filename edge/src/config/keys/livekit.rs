@@ -29,7 +29,7 @@ pub(super) const LISTEN: Key = Key {
 
 pub(super) const TCP: Key = Key {
     name: "livekit.tcp",
-    flag: Some("livekit"),
+    flag: None,
     placeholder: "BOOL",
     help: "Whether they may come by TCP, too, on the same port: for those whose network passes no UDP",
     rule: "`true` or `false`",
