@@ -269,5 +269,5 @@ fn opus() -> RTCRtpCodecParameters {
         sdp_fmtp_line: "minptime=10;useinbandfec=1".to_owned(),
         rtcp_feedback: Vec::new(),
     };
-    RTCRtpCodecParameters { rtp_codec, payload_type: OPUS, ..Default::default() }
+    RTCRtpCodecParameters { rtp_codec, payload_type: OPUS }
 }
