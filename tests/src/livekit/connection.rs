@@ -23,6 +23,9 @@ use webrtc::peer_connection::{
     RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
 };
 
+/// Bytes that a channel holds until the edge has them. With that many, sending waits: a flood goes as fast as the machine takes it.
+const BUFFERED: usize = 256 * 1024;
+
 /// What Opus is numbered in this side's offers.
 pub(super) const OPUS: u8 = 111;
 
@@ -109,7 +112,8 @@ impl Connection {
         let settings = settings.build();
         let here = || vec!["127.0.0.1:0"];
         let builder = PeerConnectionBuilder::new().with_media_engine(media).with_setting_engine(settings);
-        let builder = builder.with_handler(Arc::new(Handler { side, ears }));
+        let builder =
+            builder.with_handler(Arc::new(Handler { side, ears })).with_data_channel_send_buffer_limit(BUFFERED);
         let builder = match transport {
             Transport::Udp => builder.with_udp_addrs(here()),
             Transport::Tcp => builder.with_tcp_addrs(here()),
@@ -167,7 +171,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a message by a channel that stands.
+    /// Sends a message by a channel that stands, once there is room in it.
     pub(super) async fn send(&self, lane: Lane, message: &[u8]) -> anyhow::Result<()> {
         let channel = self.lock().get(&lane).cloned().context("no such channel yet")?;
         Ok(channel.send(message.into()).await?)

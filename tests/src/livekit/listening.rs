@@ -190,6 +190,12 @@ impl Bot {
         .await
     }
 
+    /// Whether its WebSocket has ended, and nobody has waited for that.
+    pub fn has_ended(&mut self) -> bool {
+        self.collect();
+        self.passed.iter().any(|news| matches!(news, News::Closed(_)))
+    }
+
     /// The words of farewell, and that the socket ends behind them.
     ///
     /// # Panics

@@ -315,6 +315,7 @@ fn serve(
                 Signal::Answer(answer) => publisher.take_answer(answer.sdp.clone()).await,
                 _ => Ok(()),
             };
+            let is_farewell = matches!(signal, Signal::Leave(_));
             let is_over = news.send(News::Signal(Box::new(signal))).is_err();
             if let Err(error) = done {
                 eprintln!("a bot cannot go on: {error:#}");
@@ -323,6 +324,11 @@ fn serve(
             }
             if is_over {
                 return;
+            }
+            if is_farewell {
+                // As LiveKit's clients do. Who waits for room in a channel is told that there is none any more.
+                publisher.close().await;
+                subscriber.close().await;
             }
         }
     });

@@ -11,7 +11,7 @@ pub const API_KEY: &str = "APIofTests";
 /// Its secret.
 pub const API_SECRET: &str = "a secret of LiveKit's for tests alone";
 
-/// Variables of an edge's environment: it takes tokens of [`token`], and everybody who has one into rooms `world-…`.
+/// Variables of an edge's environment: it takes tokens of [`token`], and lets others into rooms `world-…` without one.
 pub const VARIABLES: [(&str, &str); 3] = [
     ("ATOLL_LIVEKIT__API_KEY", API_KEY),
     ("ATOLL_LIVEKIT__API_SECRET", API_SECRET),
