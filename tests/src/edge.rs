@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use atoll_client::raw::Connection;
 use atoll_client::{CertificateDigest, Client, Endpoint, Options, Target, Wallet, Way};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use tempfile::TempDir;
@@ -22,6 +23,8 @@ pub struct Edge {
     http: String,
     /// Absent without the role of an edge.
     quic: Option<String>,
+    /// Absent where LiveKit's clients are not served.
+    livekit: Option<String>,
     certificate: CertificateDigest,
     state: TempDir,
     /// What the edge needs beside itself in this set-up.
@@ -179,8 +182,9 @@ impl Edge {
         let ready: Value = serde_json::from_str(&line).expect("the ready line is JSON");
         let text = |name: &str| ready[name].as_str().expect("a text").to_owned();
         let quic = ready["quic"].as_str().map(str::to_owned);
+        let livekit = ready["livekit"].as_str().map(str::to_owned);
         let certificate = text("certificate_sha256").parse().expect("a digest");
-        Self { process, http: text("http"), quic, certificate, state, _half: half }
+        Self { process, http: text("http"), quic, livekit, certificate, state, _half: half }
     }
 
     /// `http://127.0.0.1:<port>`.
@@ -191,6 +195,12 @@ impl Edge {
     /// `https://127.0.0.1:<port>`.
     pub fn quic(&self) -> &str {
         self.quic.as_deref().expect("a process with the role of an edge")
+    }
+
+    /// Where media and data of LiveKit's clients arrive, by UDP and TCP.
+    pub fn livekit(&self) -> SocketAddr {
+        let address = self.livekit.as_deref().expect("an edge that serves LiveKit's clients");
+        address.parse().expect("an address")
     }
 
     /// Where it keeps its state.

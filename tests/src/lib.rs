@@ -8,6 +8,7 @@ mod ask;
 mod edge;
 mod hearing;
 pub mod kernel;
+pub mod livekit;
 pub mod nats;
 pub mod proxy;
 pub mod room;

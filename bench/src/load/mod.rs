@@ -5,6 +5,7 @@
 //! WebSocket rooms speak RFC-5 by hand, for the same reason.
 
 mod kernels;
+mod livekit;
 mod own_delay;
 mod peer;
 mod plain;
@@ -15,6 +16,7 @@ mod sample;
 mod tls;
 
 pub use kernels::{KernelLoad, kernel};
+pub use livekit::{LIVEKIT_KEYS, LivekitLoad};
 pub use own_delay::OwnDelay;
 pub use peer::{Connected, Control, Way, connect, login};
 pub use plain::PlainLoad;

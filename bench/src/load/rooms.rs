@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 /// The room that everybody enters.
-const ROOM: &str = "bench";
+pub(super) const ROOM: &str = "bench";
 
 /// What lets everybody in.
 pub const OPEN_ROOM: (&str, &str) = ("ATOLL_ROOMS__RULES", "bench open");

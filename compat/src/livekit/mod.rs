@@ -16,6 +16,8 @@
 mod data;
 mod gate;
 mod ice_tcp;
+#[doc(hidden)]
+pub mod inside;
 mod join;
 mod link;
 mod lobby;

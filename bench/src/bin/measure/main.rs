@@ -6,6 +6,7 @@ mod archipelago;
 mod fanout;
 mod kernels;
 mod latency;
+mod livekit;
 mod logins;
 mod memory;
 mod rooms;
@@ -21,6 +22,8 @@ enum Command {
     Fanout(fanout::Arguments),
     /// What one core delivers in a WebSocket room, plain, with TLS and beside WebTransport
     Rooms(rooms::Arguments),
+    /// What one core delivers to LiveKit's clients, and what they cost, beside native ones
+    Livekit(livekit::Arguments),
     /// What a login costs the server, and which part of that is what
     Logins(logins::Arguments),
     /// What a session keeps in the server's memory
@@ -44,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Fanout(arguments) => arguments.run().await,
         Command::Rooms(arguments) => arguments.run().await,
+        Command::Livekit(arguments) => arguments.run().await,
         Command::Logins(arguments) => arguments.run().await,
         Command::Memory(arguments) => arguments.run().await,
         Command::Kernels(arguments) => arguments.run().await,
