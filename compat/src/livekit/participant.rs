@@ -177,7 +177,8 @@ impl Participant {
 
     fn deadline(&self, lost_at: Option<Instant>) -> Instant {
         let peers = [Some(self.publisher.deadline()), self.subscriber.as_ref().map(Peer::deadline)];
-        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due(), Some(self.refresh_at)];
+        let refresh_at = self.has_joined.then_some(self.refresh_at);
+        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due(), refresh_at];
         // Afterwards it is looked at when there is more.
         let standing = self.full_since.map(|since| since + STANDING).filter(|at| *at > Instant::now());
         let soonest = peers.into_iter().chain(others).chain([standing]).flatten().min();
@@ -194,7 +195,7 @@ impl Participant {
         if let Some(level) = self.speech.look(now) {
             self.tell_speech(level);
         }
-        if now >= self.refresh_at {
+        if self.has_joined && now >= self.refresh_at {
             self.refresh();
         }
         if lost_at.is_some_and(|at| now >= at + AWAY) {

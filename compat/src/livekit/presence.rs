@@ -84,8 +84,12 @@ impl Participant {
         self.notice(quality);
     }
 
-    /// Something that another client of this door says.
+    /// Something that another client of this door says. One that has not joined yet is told how things are when it does, and
+    /// nothing before that.
     pub(super) fn notice(&mut self, notice: Notice) {
+        if !self.has_joined {
+            return;
+        }
         match notice {
             Notice::Changed(alias) => {
                 let info = self.others.get(&alias).map(|sender| self.place.room().info(alias, sender));
