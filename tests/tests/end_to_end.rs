@@ -19,6 +19,7 @@ mod livekit_floods;
 mod livekit_grants;
 mod livekit_rooms;
 mod livekit_sessions;
+mod livekit_words;
 mod meeting;
 mod nats_bus;
 mod nats_region;

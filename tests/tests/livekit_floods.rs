@@ -6,7 +6,9 @@ use atoll_client::Wallet;
 use atoll_tests::livekit::{Bot, Ear, Entrance, Lane, Line, VARIABLES, path_back, token};
 use atoll_tests::room::Rfc5;
 use atoll_tests::{Edge, chat, eventually, position, within};
+use livekit_protocol::data_packet::Value;
 use livekit_protocol::leave_request::Action;
+use livekit_protocol::{ChatMessage, DataPacket};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -50,6 +52,39 @@ async fn more_reliable_data_than_may_wait_ends_its_sender() {
     assert_eq!((leave.action(), leave.can_reconnect), (Action::Disconnect, false), "{leave:?}");
     talk(&mut speaker, &mut listener, "after a flood").await;
     speaker.among(&[name]).await;
+    let grown = edge.memory().saturating_sub(before) >> 20;
+    assert!(grown < 48, "{grown} MiB for a flood");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_that_only_livekit_understands_costs_its_sender_alone() {
+    let edge = edge().await;
+    let (mut speaker, mut listener) = (kernel(&edge).await, kernel(&edge).await);
+    let mut witness = Bot::join(edge.http(), &fresh()).await;
+    let mut flooder = Bot::join(edge.http(), &fresh()).await;
+    let before = edge.memory();
+    let value = ChatMessage { message: "x".repeat(15_000), ..Default::default() };
+    let much = DataPacket { value: Some(Value::ChatMessage(value)), ..Default::default() };
+    // Lossy, most of it is lost; the rest fills what the sender may say at once.
+    for _ in 0..400 {
+        flooder.send(Lane::Lossy, &much).await.unwrap();
+    }
+    talk(&mut speaker, &mut listener, "beside a flood").await;
+    within("the same by LiveKit", async {
+        while !matches!(witness.packet().await.1.value, Some(Value::User(user)) if user.payload == chat("beside a flood")) {}
+    })
+    .await;
+    eventually("some of it was refused", || async {
+        (edge.status().await["kernels"]["ws_room_packets"]["refused"].as_u64()? > 0).then_some(())
+    })
+    .await;
+    // Reliable, it waits, until its sender has more waiting than it may.
+    within("the end of the flood", async { while flooder.send(Lane::Reliable, &much).await.is_ok() {} }).await;
+    let leave = flooder.left().await;
+    assert_eq!((leave.action(), leave.can_reconnect), (Action::Disconnect, false), "{leave:?}");
+    talk(&mut speaker, &mut listener, "after a flood").await;
+    witness.say(Lane::Reliable, &chat("unharmed")).await.unwrap();
+    within("an unharmed witness", async { while listener.hears().await.1 != chat("unharmed") {} }).await;
     let grown = edge.memory().saturating_sub(before) >> 20;
     assert!(grown < 48, "{grown} MiB for a flood");
 }

@@ -11,6 +11,9 @@ use livekit_protocol::{DataPacket, UserPacket};
 use prost::Message as _;
 use std::sync::Arc;
 
+/// Most addressees of one packet: more than a room has members.
+const MAX_ADDRESSEES: usize = 1024;
+
 /// Bytes of a data packet around its payload: identity and sid, twice.
 const OVERHEAD: usize = 160;
 
@@ -172,6 +175,16 @@ pub(super) enum Message {
     Other(Box<DataPacket>),
 }
 
+impl Message {
+    /// Its number among the sender's reliable ones; 0 when the client does not number them.
+    pub(super) fn sequence(&self) -> u32 {
+        match self {
+            Self::Packet { sequence, .. } => *sequence,
+            Self::Other(packet) => packet.sequence,
+        }
+    }
+}
+
 /// Reads what a client says; `None` when it is nothing that it may.
 pub(super) fn read(message: &[u8]) -> Option<Message> {
     let mut packet = DataPacket::decode(message).ok()?;
@@ -181,12 +194,16 @@ pub(super) fn read(message: &[u8]) -> Option<Message> {
         Value::User(user) => {
             let older = || user.destination_identities.into_iter().chain(user.destination_sids).collect();
             let to = if to.is_empty() { older() } else { to };
+            if to.len() > MAX_ADDRESSEES {
+                return None;
+            }
             let topic = user.topic.filter(|topic| !topic.is_empty());
             Some(Message::Packet { payload: user.payload.into(), sequence: packet.sequence, topic, to })
         }
         Value::SipDtmf(_) | Value::Metrics(_) => None,
         #[allow(deprecated, reason = "it is the server's to say")]
         Value::Speaker(_) => None,
+        _ if to.len() > MAX_ADDRESSEES => None,
         value => {
             let packet = DataPacket { value: Some(value), destination_identities: to, ..packet };
             Some(Message::Other(Box::new(packet)))

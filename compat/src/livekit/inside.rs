@@ -4,7 +4,7 @@ use super::request::read_single;
 use super::sdp::{self, Carried};
 use super::{data, stun};
 use axum::http::Uri;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Whom a datagram names as the one it is for.
 pub fn addressee(datagram: &[u8]) -> Option<&str> {
@@ -21,7 +21,7 @@ pub fn rewritten(text: &str) -> Option<String> {
         .into_iter()
         .map(|section| (section.mid, Carried { stream: "PA_1|TR_1".to_owned(), track: "TR_1".to_owned() }))
         .collect();
-    Some(sdp::with_tracks(text, &carried))
+    Some(sdp::with_tracks(text, &carried, &HashSet::new()))
 }
 
 /// Whether the query of a client with one connection can be read.

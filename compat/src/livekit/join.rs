@@ -1,11 +1,13 @@
 //! How a client comes in.
 
 use super::data::{Words, sid};
+use super::departed::Departed;
 use super::link::RoomLink;
 use super::lobby::Return;
 use super::mailbox::Mailbox;
 use super::participant::Participant;
 use super::peer::Peer;
+use super::quality::Quality;
 use super::request::{self, RequestError, Wish};
 use super::rooms::described;
 use super::routes::Side;
@@ -18,7 +20,7 @@ use crate::counters::{DoorName, Refusal};
 use crate::doorway::{Arrival, ClientAddress};
 use crate::ended::Ended;
 use crate::socket::Socket;
-use atoll_core::auth::{LivekitToken, LivekitTokenError};
+use atoll_core::auth::{LivekitGrants, LivekitToken, LivekitTokenError};
 use atoll_core::region::{Grant, GrantError, JoinFailed, Right, Transport, VerifiedToken};
 use atoll_core::room::Sender;
 use axum::extract::{Extension, Request, State};
@@ -124,7 +126,7 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
     socket.allow(MAX_SIGNAL);
     if let Some(sid) = wish.resumes.clone() {
         let (room, identity) = (token.room.clone(), token.identity.clone());
-        let returned = Box::new(Return { socket, wish });
+        let returned = Box::new(Return { socket, wish, token });
         let Err(returned) = door.lobby.hand_over(&room, &identity, &sid, returned) else { return };
         return turn_away(&door, returned.socket, Ended::SessionOver).await;
     }
@@ -171,17 +173,19 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
         dialect: wish.dialect,
         sid: name,
         alias,
+        talk: Talk::new(seat, Arc::clone(place.room()), door.doorway.region.pace(), Arc::clone(&door.counters)),
         place,
         mailbox,
-        talk: Talk::new(seat, door.doorway.region.pace(), Arc::clone(&door.counters)),
         inbox: door.ports.inbox(),
         publisher: peer(Side::Publisher),
         subscriber,
         signals: Signals::new(Arc::clone(&door.budget), Arc::clone(&door.counters)),
         others: BTreeMap::new(),
+        departed: Departed::default(),
         published: Published::default(),
         heard: Heard::new(wish.auto_subscribe),
         speech: Speech::new(),
+        quality: Quality::new(Instant::now()),
         last_number: 0,
         owes_offer: false,
         has_joined: false,
@@ -210,9 +214,9 @@ async fn say_and_close(mut socket: Socket, signals: &Signals, ended: Ended) {
     socket.close(&ended).await;
 }
 
-fn info(token: &LivekitToken, described: ParticipantInfo) -> ParticipantInfo {
-    let grants = &token.grants;
-    let permission = ParticipantPermission {
+/// What a token allows, as LiveKit's messages have it.
+pub(super) fn permission(grants: &LivekitGrants) -> ParticipantPermission {
+    ParticipantPermission {
         can_subscribe: grants.can_subscribe,
         can_publish: grants.can_publish,
         can_publish_data: grants.can_publish_data,
@@ -220,14 +224,17 @@ fn info(token: &LivekitToken, described: ParticipantInfo) -> ParticipantInfo {
         hidden: grants.hidden,
         can_update_metadata: grants.can_update_own_metadata,
         ..Default::default()
-    };
+    }
+}
+
+fn info(token: &LivekitToken, described: ParticipantInfo) -> ParticipantInfo {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     ParticipantInfo {
         state: ParticipantState::Joined as i32,
         name: token.name.clone(),
         metadata: token.metadata.clone().unwrap_or_default(),
         attributes: token.attributes.clone().into_iter().collect(),
-        permission: Some(permission),
+        permission: Some(permission(&token.grants)),
         joined_at: now.as_secs() as i64,
         joined_at_ms: now.as_millis() as i64,
         ..described

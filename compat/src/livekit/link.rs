@@ -1,13 +1,10 @@
 //! How a room reaches a participant.
 
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{MAX_MESSAGE, Mail, Mailbox};
 use crate::counters::RoomCounters;
 use atoll_core::room::{Frame, Link, Pressure};
 use atoll_proto::datagram::Tag;
 use std::sync::Arc;
-
-/// Largest message of a data channel, in bytes: clients refuse larger ones.
-const MAX_MESSAGE: usize = 65_535;
 
 /// The link of one seat.
 pub(super) struct RoomLink {

@@ -8,10 +8,13 @@ use atoll_core::limit::{Budget, Share};
 use atoll_core::room::{Batch, CloseReason, MemberList, Ordered};
 use atoll_proto::datagram::Alias;
 use bytes::Bytes;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+
+/// Largest message of a data channel, in bytes: clients refuse larger ones.
+pub(super) const MAX_MESSAGE: usize = 65_535;
 
 /// Bytes of what may not be lost that may wait for one participant: each of the others may say 2 MiB at once, which no data channel
 /// carries at once. What waits for all counts against one budget.
@@ -54,6 +57,8 @@ struct State {
     share: Share,
     /// What is told by signals.
     signals: VecDeque<Mail>,
+    /// Whose names, metadata or tracks have changed: told once, however often they did.
+    changed: BTreeSet<Alias>,
     /// What goes through the reliable channel.
     data: VecDeque<Mail>,
     cost: usize,
@@ -76,6 +81,7 @@ impl Mailbox {
         let state = State {
             share: Share::new(budget),
             signals: VecDeque::new(),
+            changed: BTreeSet::new(),
             data: VecDeque::new(),
             cost: 0,
             media: VecDeque::new(),
@@ -94,11 +100,15 @@ impl Mailbox {
         if state.is_too_slow || state.is_closed {
             return;
         }
-        if let Mail::Members(MemberList::Snapshot { own, .. }) = &mail {
-            state.own = *own;
-        }
-        if let Mail::Members(MemberList::Change { left, .. }) = &mail {
-            state.late.forget(left);
+        match &mail {
+            Mail::Notice(Notice::Changed(alias)) => {
+                state.changed.insert(*alias);
+                drop(state);
+                return self.news.notify_one();
+            }
+            Mail::Members(MemberList::Snapshot { own, .. }) => state.own = *own,
+            Mail::Members(MemberList::Change { left, .. }) => state.late.forget(left),
+            _ => {}
         }
         state.is_closed = matches!(mail, Mail::Closed(_));
         state.cost += mail.cost();
@@ -175,13 +185,18 @@ impl Mailbox {
     /// The next that is told by signals.
     pub(super) fn pop_signal(&self) -> Option<Mail> {
         let mut state = self.lock();
-        let mail = state.signals.pop_front();
-        state.paid(mail)
+        if let Some(mail) = state.signals.pop_front() {
+            return state.paid(Some(mail));
+        }
+        state.changed.pop_first().map(|alias| Mail::Notice(Notice::Changed(alias)))
     }
 
-    /// The next that goes through the reliable channel.
+    /// The next that goes through the reliable channel. Nothing while signals wait: they tell of who said it.
     pub(super) fn pop_data(&self) -> Option<Mail> {
         let mut state = self.lock();
+        if !state.signals.is_empty() {
+            return None;
+        }
         let mail = state.data.pop_front();
         state.paid(mail)
     }
@@ -203,16 +218,20 @@ impl Mailbox {
         std::mem::take(&mut self.lock().media)
     }
 
-    /// The next batch, and whose news in it the participant does not hear.
+    /// The next batch, and whose news in it the participant does not hear; none while signals wait.
     pub(super) fn pop_batch(&self) -> Option<(Arc<Batch>, Option<Alias>)> {
         let mut state = self.lock();
+        if !state.signals.is_empty() {
+            return None;
+        }
         let own = state.own;
         state.batches.pop_front().map(|batch| (batch, own))
     }
 
     /// The next of what has waited for long.
     pub(super) fn pop_late(&self) -> Option<Bytes> {
-        self.lock().late.pop()
+        let mut state = self.lock();
+        if state.signals.is_empty() { state.late.pop() } else { None }
     }
 
     /// The rest of a batch did not go out.
@@ -234,6 +253,7 @@ impl Mailbox {
 impl State {
     fn forget(&mut self) {
         self.signals.clear();
+        self.changed.clear();
         self.data.clear();
         self.cost = 0;
         self.share.set(0);

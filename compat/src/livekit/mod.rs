@@ -14,6 +14,7 @@
 //! What is not here: video, encryption from end to end, data tracks, simulcast, TURN, and rooms made by anybody but the region.
 
 mod data;
+mod departed;
 mod gate;
 mod ice_tcp;
 #[doc(hidden)]
@@ -22,11 +23,13 @@ mod join;
 mod link;
 mod lobby;
 mod mailbox;
+mod negotiation;
 mod notice;
 mod participant;
 mod peer;
 mod ports;
 mod presence;
+mod quality;
 mod request;
 mod requests;
 mod rooms;

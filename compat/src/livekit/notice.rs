@@ -2,7 +2,7 @@
 
 use atoll_proto::datagram::Alias;
 use bytes::Bytes;
-use livekit_protocol::SpeakerInfo;
+use livekit_protocol::{ConnectionQuality, SpeakerInfo};
 use std::sync::Arc;
 use str0m::rtp::RtpPacket;
 
@@ -18,5 +18,5 @@ pub(super) enum Notice {
     /// It speaks, or does not any more.
     Speaking(Arc<SpeakerInfo>),
     /// How well its connection does.
-    Quality { sid: Arc<str>, is_good: bool },
+    Quality { sid: Arc<str>, quality: ConnectionQuality },
 }

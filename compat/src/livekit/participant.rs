@@ -1,11 +1,13 @@
 //! One participant: its connections, its WebSocket when it has one, and its seat. A task of its own drives it.
 
 use super::Door;
+use super::departed::Departed;
 use super::gate::Gate;
 use super::lobby::{Entry, Return};
 use super::mailbox::{Mail, Mailbox};
 use super::notice::Notice;
-use super::peer::{Lane, Peer, PeerEvent};
+use super::peer::{Lane, Peer, PeerEvent, Written};
+use super::quality::Quality;
 use super::request::Dialect;
 use super::rooms::Place;
 use super::routes::{Datagram, Inbox, Side};
@@ -63,9 +65,11 @@ pub(super) struct Participant {
     pub(super) signals: Signals,
     /// Everybody else in the room.
     pub(super) others: BTreeMap<Alias, Sender>,
+    pub(super) departed: Departed,
     pub(super) published: Published,
     pub(super) heard: Heard,
     pub(super) speech: Speech,
+    pub(super) quality: Quality,
     /// The number of the last reliable packet, of a client that numbers them.
     pub(super) last_number: u32,
     /// An offer is to be made as soon as the last has been answered.
@@ -148,6 +152,7 @@ impl Participant {
                 Input::Returned(returned) => {
                     lost_at = None;
                     gate.replace(self.resume(*returned));
+                    self.choose_tracks();
                     None
                 }
                 Input::Datagrams => self.take(&mut datagrams),
@@ -178,7 +183,7 @@ impl Participant {
     fn deadline(&self, lost_at: Option<Instant>) -> Instant {
         let peers = [Some(self.publisher.deadline()), self.subscriber.as_ref().map(Peer::deadline)];
         let refresh_at = self.has_joined.then_some(self.refresh_at);
-        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due(), refresh_at];
+        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due(), self.quality.due(), refresh_at];
         // Afterwards it is looked at when there is more.
         let standing = self.full_since.map(|since| since + STANDING).filter(|at| *at > Instant::now());
         let soonest = peers.into_iter().chain(others).chain([standing]).flatten().min();
@@ -194,6 +199,9 @@ impl Participant {
         let now = Instant::now();
         if let Some(level) = self.speech.look(now) {
             self.tell_speech(level);
+        }
+        if let Some(quality) = self.quality.look(now) {
+            self.does(quality);
         }
         if self.has_joined && now >= self.refresh_at {
             self.refresh();
@@ -267,8 +275,16 @@ impl Participant {
                     self.is_active = true;
                     self.become_active();
                 }
+                if let Some(quality) = self.quality.connected(true) {
+                    self.does(quality);
+                }
             }
-            PeerEvent::Disconnected if is_primary => self.patience = Some(Instant::now() + AWAY),
+            PeerEvent::Disconnected if is_primary => {
+                self.patience = Some(Instant::now() + AWAY);
+                if let Some(quality) = self.quality.connected(false) {
+                    self.does(quality);
+                }
+            }
             PeerEvent::Connected | PeerEvent::Disconnected => {}
             PeerEvent::Opened | PeerEvent::Drained => self.full_since = None,
             PeerEvent::Data(lane, message) => return self.said(lane, &message),
@@ -314,25 +330,41 @@ impl Participant {
                 Mail::Notice(Notice::Data { message, .. }) => Some(message.clone()),
                 _ => None,
             };
-            if message.is_some_and(|message| !peer.write(Lane::Reliable, &message)) {
-                self.mailbox.put_back(mail);
-                self.full_since = Some(Instant::now());
-                return;
-            }
-        }
-        while let Some((batch, own)) = self.mailbox.pop_batch() {
-            for (at, (from, _, message)) in words.batch(&batch).each().enumerate() {
-                if Some(from) != own && !peer.write(Lane::Lossy, &message) {
-                    self.mailbox.keep(&batch, at);
+            match message.map_or(Written::Yes, |message| peer.write(Lane::Reliable, &message)) {
+                Written::Yes => {}
+                Written::Never => self.door.counters.untranslated.add(1),
+                Written::Full => {
+                    self.mailbox.put_back(mail);
                     self.full_since = Some(Instant::now());
                     return;
                 }
             }
         }
+        while let Some((batch, own)) = self.mailbox.pop_batch() {
+            for (at, (from, _, message)) in words.batch(&batch).each().enumerate() {
+                if Some(from) == own {
+                    continue;
+                }
+                match peer.write(Lane::Lossy, &message) {
+                    Written::Yes => {}
+                    Written::Never => self.door.counters.untranslated.add(1),
+                    Written::Full => {
+                        self.mailbox.keep(&batch, at);
+                        self.full_since = Some(Instant::now());
+                        return;
+                    }
+                }
+            }
+        }
         while let Some(message) = self.mailbox.pop_late() {
-            if !peer.write(Lane::Lossy, &message) {
-                self.full_since = Some(Instant::now());
-                return;
+            match peer.write(Lane::Lossy, &message) {
+                Written::Yes => {}
+                Written::Never => self.door.counters.untranslated.add(1),
+                Written::Full => {
+                    self.door.counters.dropped.add(1);
+                    self.full_since = Some(Instant::now());
+                    return;
+                }
             }
         }
     }

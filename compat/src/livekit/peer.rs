@@ -2,14 +2,14 @@
 
 use super::ports::Shared as Ports;
 use super::routes::{Datagram, Inbox, Side};
-use super::sdp::{self, Carried};
+use super::sdp::Carried;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::change::SdpPendingOffer;
+use str0m::channel::ChannelId;
 use str0m::config::DtlsCert;
-use str0m::media::{Direction, MediaKind, Mid};
+use str0m::media::Mid;
 use str0m::net::{Receive, TcpType};
 use str0m::rtp::{ExtensionValues, RtpPacket, SeqNo};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
@@ -20,11 +20,14 @@ const BUFFERED: usize = 256 * 1024;
 /// Bytes below which a connection asks for more.
 const LOW: usize = 64 * 1024;
 
+/// How old the library's clock may be when something is written: by it, it is sent again when no word of it comes.
+const STALE: Duration = Duration::from_millis(100);
+
+/// Data channels that a client may open, beside those of ours: newer ones have some that nothing here is for.
+const CHANNELS: usize = 8;
+
 /// Outputs of the library at a time: more than it ever has, unless it goes round in circles.
 const OUTPUTS: usize = 10_000;
-
-/// Sections above which those of tracks that have gone are used again.
-pub(super) const MANY_SECTIONS: usize = 128;
 
 /// The two kinds of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,17 @@ pub(super) enum Lane {
     Reliable,
     /// `_lossy`.
     Lossy,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It is on its way.
+    Yes,
+    /// The connection holds as many as it may, or has no such channel yet.
+    Full,
+    /// This one cannot be sent.
+    Never,
 }
 
 /// Something that happened to a connection.
@@ -54,38 +68,28 @@ pub(super) enum PeerEvent {
     Over,
 }
 
-/// Why a description was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SdpError {
-    /// It is larger than any client's.
-    #[error("a session description above {} bytes or {} sections", sdp::MAX_SDP, sdp::MAX_SECTIONS)]
-    TooLarge,
-    /// The library cannot read it, or cannot do what it asks.
-    #[error("{0}")]
-    Refused(String),
-    /// An answer to nothing.
-    #[error("an answer without an offer")]
-    Unasked,
-}
-
 /// One connection. It does nothing by itself: [`Peer::drive`] follows whatever it was told.
 pub(super) struct Peer {
-    rtc: Rtc,
+    pub(super) rtc: Rtc,
     side: Side,
     local: Vec<SocketAddr>,
-    pending: Option<(u32, SdpPendingOffer)>,
-    offers: u32,
-    reliable: Option<ChannelId>,
-    lossy: Option<ChannelId>,
+    pub(super) pending: Option<(u32, SdpPendingOffer)>,
+    pub(super) offers: u32,
+    pub(super) reliable: Option<ChannelId>,
+    pub(super) lossy: Option<ChannelId>,
     /// The tracks of sections that send, as far as the client has agreed.
-    carried: HashMap<String, Carried>,
+    pub(super) carried: HashMap<String, Carried>,
     /// The same once it answers.
-    offered: HashMap<String, Carried>,
+    pub(super) offered: HashMap<String, Carried>,
     /// The names of the sections that this side has made.
-    sections: Vec<String>,
+    pub(super) sections: Vec<String>,
     /// Sections of the client's that could carry a track and do not.
-    free: usize,
+    pub(super) free: usize,
     deadline: Instant,
+    /// The library's clock.
+    clock: Instant,
+    /// Data channels that the client has opened.
+    channels: usize,
     is_connected: bool,
 }
 
@@ -125,6 +129,8 @@ impl Peer {
             sections: Vec::new(),
             free: 0,
             deadline: now,
+            clock: now,
+            channels: 0,
             is_connected: false,
         }
     }
@@ -143,113 +149,13 @@ impl Peer {
         self.is_connected
     }
 
-    /// Answers a client's offer; `carried` are the tracks of this side's sections then, beside `free` ones.
-    pub(super) fn answer(
-        &mut self,
-        offer: &str,
-        carried: HashMap<String, Carried>,
-        free: usize,
-    ) -> Result<String, SdpError> {
-        check(offer)?;
-        let offer = SdpOffer::from_sdp_string(offer).map_err(|error| SdpError::Refused(error.to_string()))?;
-        let answer = self.rtc.sdp_api().accept_offer(offer).map_err(|error| SdpError::Refused(error.to_string()))?;
-        (self.carried, self.free) = (carried, free);
-        Ok(sdp::with_tracks(&answer.to_sdp_string(), &self.carried))
-    }
-
-    /// The client's answer to the offer of this number; to any, when the client knows no numbers.
-    pub(super) fn take_answer(&mut self, number: u32, answer: &str) -> Result<(), SdpError> {
-        check(answer)?;
-        let (asked, pending) = self.pending.take().ok_or(SdpError::Unasked)?;
-        if number != 0 && number != asked {
-            // One to an offer that another has replaced.
-            self.pending = Some((asked, pending));
-            return Ok(());
-        }
-        let answer = SdpAnswer::from_sdp_string(answer).map_err(|error| SdpError::Refused(error.to_string()))?;
-        let taken = self.rtc.sdp_api().accept_answer(pending, answer);
-        taken.map_err(|error| SdpError::Refused(error.to_string()))?;
-        self.carried = std::mem::take(&mut self.offered);
-        let new = self.carried.keys().filter(|mid| !self.sections.contains(mid));
-        let new: Vec<String> = new.cloned().collect();
-        self.sections.extend(new);
-        Ok(())
-    }
-
-    /// Whether an offer has not been answered.
-    pub(super) fn is_waiting_for_answer(&self) -> bool {
-        self.pending.is_some()
-    }
-
-    /// Makes an offer with `wanted` tracks, by their names, each in a section of its own.
-    /// `with_channels` for the first, `restart` when the client has lost its way here. `None` when nothing
-    /// is to be said.
-    pub(super) fn offer(&mut self, wanted: &[Carried], with_channels: bool, restart: bool) -> Option<(u32, String)> {
-        self.pending = None;
-        let mut api = self.rtc.sdp_api();
-        if with_channels {
-            let lossy = Reliability::MaxRetransmits { retransmits: 0 };
-            let channel = |label: &str, ordered, reliability| ChannelConfig {
-                label: label.to_owned(),
-                ordered,
-                reliability,
-                ..Default::default()
-            };
-            self.reliable = Some(api.add_channel_with_config(channel("_reliable", true, Reliability::Reliable)));
-            self.lossy = Some(api.add_channel_with_config(channel("_lossy", false, lossy)));
-        }
-        if restart {
-            api.ice_restart(true);
-        }
-        let mut offered = self.carried.clone();
-        offered.retain(|_, carried| wanted.contains(carried));
-        // Clients end what a section has brought for good, so that another track there would not be heard: each has its own, as
-        // long as descriptions are not too long for that. One is idle for a description, at least, before it is used again.
-        let is_long = self.sections.len() >= MANY_SECTIONS;
-        let mut free: Vec<&String> =
-            self.sections.iter().filter(|mid| is_long && !self.carried.contains_key(*mid)).collect();
-        for track in wanted {
-            if offered.values().any(|known| known == track) {
-                continue;
-            }
-            let mid = match free.pop() {
-                Some(mid) => {
-                    api.set_direction(Mid::from(mid.as_str()), Direction::SendOnly);
-                    mid.clone()
-                }
-                None => {
-                    let (stream, name) = (Some(track.stream.clone()), Some(track.track.clone()));
-                    api.add_media(MediaKind::Audio, Direction::SendOnly, stream, name, None).to_string()
-                }
-            };
-            offered.insert(mid, track.clone());
-        }
-        for mid in self.carried.keys().filter(|mid| !offered.contains_key(*mid)) {
-            api.set_direction(Mid::from(mid.as_str()), Direction::Inactive);
-        }
-        let (offer, pending) = api.apply()?;
-        self.offers += 1;
-        self.pending = Some((self.offers, pending));
-        self.offered = offered;
-        Some((self.offers, sdp::with_tracks(&offer.to_sdp_string(), &self.offered)))
-    }
-
-    /// How many of the client's sections could carry a track and do not.
-    pub(super) fn free_sections(&self) -> usize {
-        self.free
-    }
-
-    /// The tracks of this side's sections, by the sections' names.
-    pub(super) fn carried(&self) -> &HashMap<String, Carried> {
-        &self.carried
-    }
-
     /// Takes a datagram that came for it. What cannot be read is passed over, as datagrams are.
     pub(super) fn receive(&mut self, datagram: &Datagram) {
         let Some(local) = self.local_for(datagram) else { return };
         let received = Receive::new(datagram.protocol, datagram.source, local, &datagram.bytes);
         if let Ok(received) = received {
-            let input = Input::Receive(Instant::now(), received);
+            self.clock = Instant::now();
+            let input = Input::Receive(self.clock, received);
             // One that cannot be taken in is one lost, whoever sent it; the library says by itself when a connection is over.
             if self.rtc.accepts(&input)
                 && let Err(error) = self.rtc.handle_input(input)
@@ -267,11 +173,28 @@ impl Peer {
         exact.or_else(same).copied()
     }
 
-    /// Whether a message is on its way; false when the connection holds as many as it may, or has no such channel yet.
-    pub(super) fn write(&mut self, lane: Lane, message: &[u8]) -> bool {
+    /// Has a message sent with the next drive.
+    pub(super) fn write(&mut self, lane: Lane, message: &[u8]) -> Written {
+        let now = Instant::now();
+        if now > self.clock + STALE {
+            self.turn(now);
+        }
         let id = if lane == Lane::Reliable { self.reliable } else { self.lossy };
-        let channel = id.and_then(|id| self.rtc.channel(id));
-        channel.is_some_and(|mut channel| channel.write(true, message).unwrap_or(false))
+        match id.and_then(|id| self.rtc.channel(id)).map(|mut channel| channel.write(true, message)) {
+            Some(Ok(true)) => Written::Yes,
+            Some(Ok(false)) | None => Written::Full,
+            Some(Err(error)) => {
+                tracing::debug!("a message of {} bytes was not written: {error}", message.len());
+                Written::Never
+            }
+        }
+    }
+
+    fn turn(&mut self, now: Instant) {
+        self.clock = now;
+        if self.rtc.handle_input(Input::Timeout(now)).is_err() {
+            self.rtc.disconnect();
+        }
     }
 
     /// Sends a packet of the track in the section of this name.
@@ -301,8 +224,8 @@ impl Peer {
     /// Sends what is to be sent, and tells what happened.
     pub(super) fn drive(&mut self, ports: &Ports, events: &mut Vec<PeerEvent>) {
         let now = Instant::now();
-        if self.deadline <= now && self.rtc.handle_input(Input::Timeout(now)).is_err() {
-            self.rtc.disconnect();
+        if self.deadline <= now {
+            self.turn(now);
         }
         for _ in 0..OUTPUTS {
             match self.rtc.poll_output() {
@@ -341,6 +264,10 @@ impl Peer {
                 Some(PeerEvent::Connected)
             }
             Event::ChannelOpen(id, label) => {
+                self.channels += 1;
+                if self.channels > CHANNELS {
+                    self.rtc.disconnect();
+                }
                 let lane = match label.as_str() {
                     "_reliable" => Lane::Reliable,
                     "_lossy" => Lane::Lossy,
@@ -369,11 +296,6 @@ impl Peer {
             _ => None,
         }
     }
-}
-
-fn check(text: &str) -> Result<(), SdpError> {
-    let fits = text.len() <= sdp::MAX_SDP && sdp::count(text) <= sdp::MAX_SECTIONS;
-    if fits { Ok(()) } else { Err(SdpError::TooLarge) }
 }
 
 /// A certificate for the connections of one edge: made once, as one for each would cost every client a key.

@@ -3,10 +3,12 @@
 use super::data::{self, sid, signed};
 use super::notice::Notice;
 use super::participant::Participant;
-use super::peer::Lane;
-use super::rooms::described;
+use super::peer::{Lane, Written};
+use super::rooms::{described, described_quality};
 use super::sdp::Carried;
-use super::tracks::MAX_HEARD;
+use super::signals::go;
+use super::talk::{Meant, Said};
+use super::tracks::{MAX_HEARD, source};
 use crate::ended::Ended;
 use atoll_core::room::{Delivery, MemberList, Outgoing, Sender};
 use atoll_proto::datagram::Alias;
@@ -14,11 +16,13 @@ use bytes::Bytes;
 use livekit_protocol::participant_info::State;
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::{
-    ConnectionQuality, ConnectionQualityInfo, ConnectionQualityUpdate, ParticipantInfo, ParticipantUpdate, RoomUpdate,
+    ConnectionQuality, ConnectionQualityUpdate, DisconnectReason, ParticipantInfo, ParticipantUpdate, RoomUpdate,
     SpeakerInfo, SpeakersChanged,
 };
 use prost::Message as _;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 use str0m::media::Mid;
 use str0m::rtp::RtpPacket;
 
@@ -38,7 +42,9 @@ impl Participant {
                 // First who left: somebody that took the place of its former self goes and comes.
                 for alias in left.iter() {
                     let Some(sender) = self.others.remove(alias) else { continue };
-                    participants.push(gone(*alias, &sender));
+                    let info = gone(*alias, &sender);
+                    self.departed.add(Instant::now(), info.clone());
+                    participants.push(info);
                 }
                 for (alias, sender) in joined.iter().filter(|(alias, _)| *alias != self.alias) {
                     self.others.insert(*alias, sender.clone());
@@ -71,17 +77,21 @@ impl Participant {
 
     /// Changes what others know of this one, and tells everybody; itself, too.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut ParticipantInfo)) {
-        self.place.change(change);
-        if let Some(info) = self.place.info() {
+        if self.place.change(change)
+            && let Some(info) = self.place.info()
+        {
             self.update(vec![ParticipantInfo::clone(&info)]);
         }
     }
 
     pub(super) fn become_active(&mut self) {
         self.change(|info| info.state = State::Active as i32);
-        let quality = Notice::Quality { sid: Arc::clone(&self.sid), is_good: true };
-        self.place.tell(|_| true, &quality);
-        self.notice(quality);
+    }
+
+    /// How well its connection does has changed.
+    pub(super) fn does(&mut self, quality: ConnectionQuality) {
+        self.place.does(quality);
+        self.notice(Notice::Quality { sid: Arc::clone(&self.sid), quality });
     }
 
     /// Something that another client of this door says. One that has not joined yet is told how things are when it does, and
@@ -100,16 +110,14 @@ impl Participant {
                 let speakers = vec![SpeakerInfo::clone(&speaker)];
                 self.signals.send(Message::SpeakersChanged(SpeakersChanged { speakers }));
             }
-            Notice::Quality { sid, is_good } => {
-                let (quality, score) =
-                    if is_good { (ConnectionQuality::Excellent, 5.0) } else { (ConnectionQuality::Poor, 1.0) };
-                let info = ConnectionQualityInfo { participant_sid: sid.to_string(), quality: quality as i32, score };
-                self.signals.send(Message::ConnectionQuality(ConnectionQualityUpdate { updates: vec![info] }));
+            Notice::Quality { sid, quality } => {
+                let updates = vec![described_quality(&sid, quality)];
+                self.signals.send(Message::ConnectionQuality(ConnectionQualityUpdate { updates }));
             }
             Notice::Media { track, packet } => self.hear(&track, &packet),
             Notice::Data { message, .. } => {
                 let peer = self.subscriber.as_mut().unwrap_or(&mut self.publisher);
-                if !peer.write(Lane::Lossy, &message) {
+                if peer.write(Lane::Lossy, &message) != Written::Yes {
                     self.door.counters.dropped.add(1);
                 }
             }
@@ -152,17 +160,22 @@ impl Participant {
     /// A packet of one of this participant's tracks.
     pub(super) fn spoke(&mut self, mid: Mid, packet: RtpPacket) {
         let Some(track) = self.published.heard(mid) else { return };
+        // Its token may have changed since it announced the track.
+        if !self.token.grants.may_publish(source(track.source)) {
+            return self.door.counters.refused.add(1);
+        }
+        self.quality.heard(mid, *packet.seq_no);
         if let Some(level) = packet.header.ext_vals.audio_level {
             self.speech.heard(level);
         }
         let notice = Notice::Media { track: track.sid.as_str().into(), packet: Arc::new(packet) };
-        self.place.tell(|_| true, &notice);
+        self.place.tell(&notice);
     }
 
     pub(super) fn tell_speech(&mut self, level: f32) {
         let speaker = Arc::new(SpeakerInfo { sid: self.sid.to_string(), level, active: level > 0.0 });
         let notice = Notice::Speaking(speaker);
-        self.place.tell(|_| true, &notice);
+        self.place.tell(&notice);
         self.notice(notice);
     }
 
@@ -172,15 +185,17 @@ impl Participant {
             self.door.counters.refused.add(1);
             return None;
         }
-        match data::read(message) {
-            Some(data::Message::Packet { payload, sequence, topic, to }) => {
-                if sequence > 0 && lane == Lane::Reliable {
-                    // Said again after a loss of the connection.
-                    if sequence <= self.last_number {
-                        return None;
-                    }
-                    self.last_number = sequence;
-                }
+        let message = data::read(message);
+        let sequence = message.as_ref().map_or(0, data::Message::sequence);
+        if sequence > 0 && lane == Lane::Reliable {
+            // Said again after a loss of the connection.
+            if sequence <= self.last_number {
+                return None;
+            }
+            self.last_number = sequence;
+        }
+        let said = match message {
+            Some(data::Message::Packet { payload, topic, to, .. }) => {
                 let delivery = if lane == Lane::Reliable { Delivery::Ordered } else { Delivery::unreliable(&payload) };
                 let said = self.addressed(payload, topic, &to);
                 if delivery != Delivery::Ordered {
@@ -189,25 +204,30 @@ impl Participant {
                     }
                     return None;
                 }
-                if !self.talk.say(said) {
-                    let ended = Ended::Violation("more reliable data than may wait".to_owned());
-                    self.signals.leave(
-                        super::signals::go(livekit_protocol::DisconnectReason::ParticipantRemoved),
-                        ended.clone(),
-                    );
-                    return Some(ended);
-                }
+                Said::Packet(said)
             }
             Some(data::Message::Other(packet)) => {
                 let to = packet.destination_identities.clone();
                 let reliable = lane == Lane::Reliable;
                 let message = signed(*packet, reliable, &self.token.identity, &self.sid).encode_to_vec().into();
-                let notice = Notice::Data { reliable, message };
-                self.place.tell(|identity| to.is_empty() || to.iter().any(|one| one == identity), &notice);
+                let meant = Meant { message, to };
+                if !reliable {
+                    self.talk.say_lossy(meant);
+                    return None;
+                }
+                Said::Other(meant)
             }
-            None => self.door.counters.unread.add(1),
+            None => {
+                self.door.counters.unread.add(1);
+                return None;
+            }
+        };
+        if self.talk.say(said) {
+            return None;
         }
-        None
+        let ended = Ended::Violation("more reliable data than may wait".to_owned());
+        self.signals.leave(go(DisconnectReason::ParticipantRemoved), ended.clone());
+        Some(ended)
     }
 }
 
@@ -222,9 +242,9 @@ impl Participant {
         if to.is_empty() {
             return said;
         }
+        let to: HashSet<&str> = to.iter().map(String::as_str).collect();
         let named = self.others.iter().filter(|(alias, sender)| {
-            let (identity, sid) = (sender.to_string(), sid(**alias, sender));
-            to.iter().any(|one| *one == identity || *one == sid)
+            to.contains(sender.to_string().as_str()) || to.contains(sid(**alias, sender).as_str())
         });
         said.to(named.map(|(alias, _)| *alias).collect::<Vec<_>>())
     }

@@ -4,7 +4,9 @@ use axum::http::{HeaderMap, Uri, header};
 use data_encoding::{BASE64URL, BASE64URL_NOPAD};
 use flate2::read::GzDecoder;
 use livekit_protocol::{AddTrackRequest, JoinRequest, SessionDescription, WrappedJoinRequest, client_info::Sdk};
+use percent_encoding::percent_decode_str;
 use prost::Message;
+use std::borrow::Cow;
 use std::io::Read;
 
 /// Longest join request, in bytes, packed or not: it holds a session description.
@@ -101,8 +103,9 @@ pub(super) fn token(uri: &Uri, headers: &HeaderMap) -> Option<String> {
 }
 
 fn parameter(uri: &Uri, name: &str) -> Option<String> {
-    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(known, _)| *known == name).map(|(_, value)| value.replace("%3D", "=").replace("%3d", "=")).next()
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(known, _)| *known == name)?;
+    percent_decode_str(value).decode_utf8().ok().map(Cow::into_owned)
 }
 
 fn unwrap(text: &str) -> Option<JoinRequest> {

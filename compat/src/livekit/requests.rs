@@ -1,5 +1,6 @@
 //! What a participant asks by its WebSocket.
 
+use super::join::permission;
 use super::lobby::Return;
 use super::participant::Participant;
 use super::request::Wish;
@@ -8,14 +9,16 @@ use super::tracks::source;
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::LIVEKIT_TOKEN_SECONDS;
+use atoll_core::room::Sender;
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::{
-    AddTrackRequest, Codec, DisconnectReason, JoinResponse, MediaSectionsRequirement, ParticipantInfo, Pong,
-    ReconnectResponse, RequestResponse, Room, ServerInfo, SessionDescription, SignalRequest, TrackPublishedResponse,
-    UpdateParticipantMetadata, request_response,
+    AddTrackRequest, Codec, ConnectionQualityUpdate, DisconnectReason, JoinResponse, MediaSectionsRequirement,
+    ParticipantInfo, Pong, ReconnectResponse, RequestResponse, Room, ServerInfo, SessionDescription, SignalRequest,
+    TrackPublishedResponse, UpdateParticipantMetadata, request_response,
 };
 use prost::Message as _;
+use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Seconds that a client waits for an answer to a ping, and between two.
@@ -52,6 +55,10 @@ impl Participant {
             ..Default::default()
         }));
         self.refresh();
+        let updates = self.place.room().qualities();
+        if !updates.is_empty() {
+            self.signals.send(Message::ConnectionQuality(ConnectionQualityUpdate { updates }));
+        }
         let first = self.first.take();
         if let Some(subscriber) = &mut self.subscriber {
             let offer = subscriber.offer(&[], true, false);
@@ -107,6 +114,7 @@ impl Participant {
             Request::UpdateMetadata(update) => self.update_metadata(update),
             Request::Ping(timestamp) => self.signals.send(Message::Pong(timestamp)),
             Request::PingReq(ping) => {
+                self.quality.measured(ping.rtt);
                 let pong = Pong { last_ping_timestamp: ping.timestamp, timestamp: unix_ms() };
                 self.signals.send(Message::PongResp(pong));
             }
@@ -121,9 +129,14 @@ impl Participant {
     }
 
     /// A client that has come back by this socket.
-    pub(super) fn resume(&mut self, Return { socket, wish }: Return) -> Socket {
+    pub(super) fn resume(&mut self, Return { socket, wish, mut token }: Return) -> Socket {
         let Wish { dialect, offer, .. } = wish;
         self.dialect = dialect;
+        // What it may do is what it has shown last; who sees it is its seat's.
+        token.grants.hidden = self.token.grants.hidden;
+        let permission = permission(&token.grants);
+        self.token = token;
+        self.place.change(|info| info.permission = Some(permission));
         self.signals = Signals::new(self.door.budget.clone(), self.door.counters.clone());
         if dialect.knows_reconnect_response() {
             self.signals.send(Message::Reconnect(ReconnectResponse {
@@ -135,7 +148,9 @@ impl Participant {
         }
         self.refresh();
         let own = self.place.info().map(|info| ParticipantInfo::clone(&info));
-        self.update(own.into_iter().chain(self.everybody()).collect());
+        let here: HashSet<String> = self.others.values().map(Sender::to_string).collect();
+        let gone = self.departed.take(|identity| here.contains(identity));
+        self.update(gone.into_iter().chain(own).chain(self.everybody()).collect());
         let wanted = self.heard.wanted().to_vec();
         if let Some(subscriber) = &mut self.subscriber {
             let offer = subscriber.offer(&wanted, false, true);
@@ -199,7 +214,9 @@ impl Participant {
             None => self.heard.assign(&sections, self.publisher.carried()),
         };
         let mid_to_track_id = carried.iter().map(|(mid, carried)| (mid.clone(), carried.track.clone())).collect();
-        let sdp = match self.publisher.answer(&offer.sdp, carried, free) {
+        let assigned: Vec<String> = carried.keys().cloned().collect();
+        let in_full = self.published.in_full(&sections);
+        let sdp = match self.publisher.answer(&offer.sdp, carried, free, &in_full) {
             Ok(sdp) => sdp,
             Err(error) => {
                 tracing::debug!(sid = &*self.sid, "an offer was refused: {error}");
@@ -207,6 +224,7 @@ impl Participant {
                 return;
             }
         };
+        self.heard.assigned(assigned.iter());
         self.publisher.announce(&mut self.inbox);
         let description = SessionDescription { r#type: "answer".to_owned(), sdp, id: offer.id, mid_to_track_id };
         self.signals.send(Message::Answer(description));

@@ -3,10 +3,11 @@
 use super::data::sid;
 use super::mailbox::{Mail, Mailbox};
 use super::notice::Notice;
+use super::quality::score;
 use atoll_core::room::Sender;
 use atoll_proto::datagram::{Alias, Tag};
 use livekit_protocol::participant_info::State;
-use livekit_protocol::{ParticipantInfo, ParticipantPermission, TrackInfo};
+use livekit_protocol::{ConnectionQuality, ConnectionQualityInfo, ParticipantInfo, ParticipantPermission, TrackInfo};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,8 @@ struct Member {
     number: u64,
     mailbox: Arc<Mailbox>,
     info: Arc<ParticipantInfo>,
+    /// How well its connection does, once it stands.
+    quality: Option<ConnectionQuality>,
 }
 
 /// A participant's place among them; gone when it is dropped.
@@ -54,11 +57,17 @@ impl Rooms {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let mut by_tag = self.by_tag.lock().unwrap_or_else(PoisonError::into_inner);
         let room = Arc::clone(by_tag.entry(tag).or_default());
-        room.lock().insert(alias, Member { number, mailbox, info: Arc::new(info) });
+        room.lock().insert(alias, Member { number, mailbox, info: Arc::new(info), quality: None });
         drop(by_tag);
         let place = Place { rooms: Arc::clone(self), room, tag, alias, number };
-        place.tell(|_| true, &Notice::Changed(alias));
+        place.tell(&Notice::Changed(alias));
         place
+    }
+}
+
+impl Member {
+    fn is_hidden(&self) -> bool {
+        self.info.permission.as_ref().is_some_and(|permission| permission.hidden)
     }
 }
 
@@ -75,6 +84,35 @@ impl Room {
         }
     }
 
+    /// Tells others than `from`, those that `chosen` picks by their identities. What may be lost waits with media. Of somebody who
+    /// is hidden nobody hears how it is.
+    pub(super) fn tell(&self, from: Alias, chosen: impl Fn(&str) -> bool, notice: &Notice) {
+        let others: Vec<Arc<Mailbox>> = {
+            let members = self.lock();
+            let is_about_it = matches!(notice, Notice::Changed(_) | Notice::Speaking(_) | Notice::Quality { .. });
+            if is_about_it && members.get(&from).is_some_and(Member::is_hidden) {
+                return;
+            }
+            let others = members.iter().filter(|(alias, member)| **alias != from && chosen(&member.info.identity));
+            others.map(|(_, member)| Arc::clone(&member.mailbox)).collect()
+        };
+        for mailbox in others {
+            match notice {
+                Notice::Media { .. } | Notice::Data { reliable: false, .. } | Notice::Quality { .. } => {
+                    mailbox.push_media(notice.clone());
+                }
+                _ => mailbox.push(Mail::Notice(notice.clone())),
+            }
+        }
+    }
+
+    /// How well the connections of all do who are not hidden.
+    pub(super) fn qualities(&self) -> Vec<ConnectionQualityInfo> {
+        let members = self.lock();
+        let seen = members.values().filter(|member| !member.is_hidden());
+        seen.filter_map(|member| Some(described_quality(&member.info.sid, member.quality?))).collect()
+    }
+
     /// Every track, with whose it is.
     pub(super) fn tracks(&self) -> Vec<(Alias, Arc<ParticipantInfo>, TrackInfo)> {
         let members = self.lock();
@@ -84,6 +122,11 @@ impl Room {
         };
         members.iter().flat_map(of).collect()
     }
+}
+
+/// What is said of a connection.
+pub(super) fn described_quality(sid: &str, quality: ConnectionQuality) -> ConnectionQualityInfo {
+    ConnectionQualityInfo { participant_sid: sid.to_owned(), quality: quality as i32, score: score(quality) }
 }
 
 /// What is said of a participant that came by another door.
@@ -113,15 +156,32 @@ impl Place {
         &self.room
     }
 
-    /// Changes what is known of the participant, and tells the others.
-    pub(super) fn change(&self, change: impl FnOnce(&mut ParticipantInfo)) {
+    /// Changes what is known of the participant, and tells the others; nobody, and false, when nothing has changed.
+    pub(super) fn change(&self, change: impl FnOnce(&mut ParticipantInfo)) -> bool {
+        let mut members = self.room.lock();
+        let Some(member) = members.get_mut(&self.alias).filter(|member| member.number == self.number) else {
+            return false;
+        };
+        let mut info = ParticipantInfo::clone(&member.info);
+        change(&mut info);
+        if info == *member.info {
+            return false;
+        }
+        info.version += 1;
+        member.info = Arc::new(info);
+        drop(members);
+        self.tell(&Notice::Changed(self.alias));
+        true
+    }
+
+    /// How well the participant's connection does from now on.
+    pub(super) fn does(&self, quality: ConnectionQuality) {
         let mut members = self.room.lock();
         let Some(member) = members.get_mut(&self.alias).filter(|member| member.number == self.number) else { return };
-        let info = Arc::make_mut(&mut member.info);
-        change(info);
-        info.version += 1;
+        member.quality = Some(quality);
+        let sid = member.info.sid.as_str().into();
         drop(members);
-        self.tell(|_| true, &Notice::Changed(self.alias));
+        self.tell(&Notice::Quality { sid, quality });
     }
 
     /// What is known of the participant.
@@ -129,22 +189,9 @@ impl Place {
         self.room.lock().get(&self.alias).map(|member| Arc::clone(&member.info))
     }
 
-    /// Tells the others that `chosen` picks by their identities. What may be lost waits with media.
-    pub(super) fn tell(&self, chosen: impl Fn(&str) -> bool, notice: &Notice) {
-        let others: Vec<Arc<Mailbox>> = {
-            let members = self.room.lock();
-            let others =
-                members.iter().filter(|(alias, member)| **alias != self.alias && chosen(&member.info.identity));
-            others.map(|(_, member)| Arc::clone(&member.mailbox)).collect()
-        };
-        for mailbox in others {
-            match notice {
-                Notice::Media { .. } | Notice::Data { reliable: false, .. } | Notice::Quality { .. } => {
-                    mailbox.push_media(notice.clone());
-                }
-                _ => mailbox.push(Mail::Notice(notice.clone())),
-            }
-        }
+    /// Tells all others.
+    pub(super) fn tell(&self, notice: &Notice) {
+        self.room.tell(self.alias, |_| true, notice);
     }
 }
 

@@ -48,8 +48,13 @@ pub(super) struct Routes {
 #[derive(Debug, Default)]
 struct Table {
     names: HashMap<String, Route>,
-    addresses: HashMap<(Protocol, SocketAddr), Route>,
+    addresses: HashMap<At, Route>,
+    /// The addresses of each participant that is here, in the order in which it was heard from them.
+    known: HashMap<u64, VecDeque<At>>,
 }
+
+/// Where a client is heard from.
+type At = (Protocol, SocketAddr);
 
 #[derive(Debug, Clone)]
 struct Route {
@@ -73,6 +78,7 @@ impl Routes {
     /// Opens the inbox of the participant with this number.
     pub(super) fn open(self: &Arc<Self>, owner: u64) -> Inbox {
         let (inbox, datagrams) = mpsc::channel(WAITING);
+        self.table.write().unwrap_or_else(PoisonError::into_inner).known.insert(owner, VecDeque::new());
         Inbox { routes: Arc::clone(self), owner, inbox, datagrams, names: VecDeque::new() }
     }
 
@@ -114,9 +120,8 @@ impl Routes {
             self.counters.unknown.add(1);
             return false;
         };
-        if at != Some((owner, side)) && !self.learn(protocol, source, Route { side, owner, inbox: inbox.clone() }) {
-            self.counters.unknown.add(1);
-            return false;
+        if at != Some((owner, side)) {
+            self.learn(protocol, source, Route { side, owner, inbox: inbox.clone() });
         }
         let datagram = Datagram { side, protocol, source, destination, bytes: Bytes::copy_from_slice(bytes) };
         if inbox.try_send(datagram).is_err() {
@@ -125,14 +130,23 @@ impl Routes {
         true
     }
 
-    fn learn(&self, protocol: Protocol, source: SocketAddr, route: Route) -> bool {
+    /// From now on, the participant is heard from this address, too. With too many the one that it was heard from first goes: its
+    /// client has moved on.
+    fn learn(&self, protocol: Protocol, source: SocketAddr, route: Route) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let known = table.addresses.values().filter(|known| known.owner == route.owner).count();
-        if known >= ADDRESSES {
-            return false;
+        let owner = route.owner;
+        let Table { addresses, known, .. } = &mut *table;
+        // Its inbox may have gone meanwhile.
+        let Some(own) = known.get_mut(&owner) else { return };
+        own.retain(|at| *at != (protocol, source));
+        if own.len() >= ADDRESSES
+            && let Some(oldest) = own.pop_front()
+            && addresses.get(&oldest).is_some_and(|route| route.owner == owner)
+        {
+            addresses.remove(&oldest);
         }
-        table.addresses.insert((protocol, source), route);
-        true
+        own.push_back((protocol, source));
+        addresses.insert((protocol, source), route);
     }
 }
 
@@ -161,8 +175,16 @@ impl Inbox {
 impl Drop for Inbox {
     fn drop(&mut self) {
         let mut table = self.routes.table.write().unwrap_or_else(PoisonError::into_inner);
-        table.names.retain(|_, route| route.owner != self.owner);
-        table.addresses.retain(|_, route| route.owner != self.owner);
+        for name in &self.names {
+            if table.names.get(name).is_some_and(|route| route.owner == self.owner) {
+                table.names.remove(name);
+            }
+        }
+        for at in table.known.remove(&self.owner).into_iter().flatten() {
+            if table.addresses.get(&at).is_some_and(|route| route.owner == self.owner) {
+                table.addresses.remove(&at);
+            }
+        }
     }
 }
 
@@ -191,10 +213,15 @@ mod tests {
             let source = SocketAddr::new(first.ip(), port);
             assert!(deliver(source, &request));
         }
-        assert!(!deliver(SocketAddr::new(first.ip(), 999), &request));
-        assert_eq!(counted().0, 3);
+        assert_eq!(counted().0, 2);
+        let last = SocketAddr::new(first.ip(), 999);
+        assert!(deliver(last, &request) && deliver(last, b"data"));
+        assert!(!deliver(first, b"data"), "the oldest address has gone");
+        assert!(deliver(SocketAddr::new(first.ip(), 2), b"data"));
         drop(inbox);
-        assert!(!deliver(first, b"data"));
+        assert!(!deliver(last, b"data"));
         assert_eq!(counted().0, 4);
+        let table = routes.table.read().unwrap();
+        assert!(table.names.is_empty() && table.addresses.is_empty() && table.known.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 //! The peer connection reads and writes them; here is only what it has no words for. Which track a section carries is a matter
 //! of LiveKit: a browser invents its own names for what it receives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Longest description that is read, in bytes: hundreds of sections.
 pub(super) const MAX_SDP: usize = 512 * 1024;
@@ -46,8 +46,8 @@ pub(super) fn count(sdp: &str) -> usize {
 }
 
 /// One of our descriptions, where each audio section that sends carries the track it is to, and is inactive if that is none. So is
-/// every video section.
-pub(super) fn with_tracks(sdp: &str, carried: &HashMap<String, Carried>) -> String {
+/// every video section. What the client sends in one of the sections `in_full` is not to be cut short.
+pub(super) fn with_tracks(sdp: &str, carried: &HashMap<String, Carried>, in_full: &HashSet<String>) -> String {
     let mut out = String::with_capacity(sdp.len() + 256);
     for part in split(sdp) {
         let Section { kind, mid, sends, .. } = section(part);
@@ -55,7 +55,7 @@ pub(super) fn with_tracks(sdp: &str, carried: &HashMap<String, Carried>) -> Stri
         for line in part.split_inclusive("\r\n") {
             match (kind.as_str(), sends) {
                 // What the client sends: silence need not be sent in full.
-                ("audio", false) => out.push_str(&sparing(line)),
+                ("audio", false) if !in_full.contains(&mid) => out.push_str(&sparing(line)),
                 // A section that is refused goes away, and offers made before are no good then.
                 ("video", _) if line.starts_with("a=recvonly") || line.starts_with("a=sendrecv") => {
                     out.push_str("a=inactive\r\n");
@@ -194,7 +194,7 @@ mod tests {
         let theirs = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:c\r\na=recvonly\r\na=fmtp:111 minptime=10\r\n";
         let sdp = text(&[&ours("a"), &ours("b"), theirs]);
         let carried = HashMap::from([("a".to_owned(), Carried { stream: "PA_1|TR_1".into(), track: "TR_1".into() })]);
-        let written = with_tracks(&sdp, &carried);
+        let written = with_tracks(&sdp, &carried, &HashSet::new());
         assert!(written.starts_with(HEAD));
         let parts: Vec<&str> = split(&written).skip(1).collect();
         assert!(
@@ -203,6 +203,8 @@ mod tests {
         assert!(parts[0].contains("a=sendonly\r\n") && parts[0].contains("a=ssrc:5 cname:y\r\n"));
         assert!(parts[1].contains("a=inactive\r\n") && !parts[1].contains("msid") && !parts[1].contains("ssrc"));
         assert!(parts[2].ends_with("a=recvonly\r\na=fmtp:111 minptime=10;usedtx=1\r\n"));
-        assert_eq!(with_tracks(&written, &carried), written);
+        assert_eq!(with_tracks(&written, &carried, &HashSet::new()), written);
+        let in_full = with_tracks(&sdp, &carried, &HashSet::from(["c".to_owned()]));
+        assert!(in_full.ends_with("a=fmtp:111 minptime=10\r\n"));
     }
 }

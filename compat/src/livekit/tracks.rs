@@ -1,6 +1,6 @@
 //! The tracks that a participant publishes, and those that it hears.
 
-use super::peer::MANY_SECTIONS;
+use super::negotiation::MANY_SECTIONS;
 use super::sdp::{Carried, Section};
 use livekit_protocol::{AddTrackRequest, AudioTrackFeature, TrackInfo, TrackSource, TrackType};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -37,9 +37,11 @@ impl Published {
             return None;
         }
         self.count += 1;
+        let (full, two) = (AudioTrackFeature::TfNoDtx as i32, AudioTrackFeature::TfStereo as i32);
+        let has = |feature: i32| request.audio_features.contains(&feature);
         #[allow(deprecated, reason = "clients before 2024 write and read them")]
-        let (disable_dtx, stereo) = (request.disable_dtx, request.stereo);
-        let features = if disable_dtx { vec![AudioTrackFeature::TfNoDtx as i32] } else { Vec::new() };
+        let (disable_dtx, stereo) = (request.disable_dtx || has(full), request.stereo || has(two));
+        let features = [(disable_dtx, full), (stereo, two)].into_iter().filter(|(is_so, _)| *is_so);
         #[allow(deprecated, reason = "clients before 2024 write and read them")]
         let track = TrackInfo {
             sid: format!("TR_{}{:x}", participant.trim_start_matches("PA_"), self.count),
@@ -52,7 +54,7 @@ impl Published {
             stereo,
             disable_red: true,
             stream: request.stream.clone(),
-            audio_features: features,
+            audio_features: features.map(|(_, feature)| feature).collect(),
             ..Default::default()
         };
         self.announced.insert(request.cid.clone(), track.clone());
@@ -73,6 +75,17 @@ impl Published {
             has_changed = true;
         }
         has_changed
+    }
+
+    /// The sections of an offer whose tracks are to be sent in full, also where nothing is to be heard (`disable_dtx`).
+    pub(super) fn in_full(&self, sections: &[Section]) -> HashSet<String> {
+        let is_full = |section: &&Section| {
+            let live = self.live.get(&Mid::from(section.mid.as_str()));
+            let track = live.or_else(|| section.track.as_ref().and_then(|name| self.announced.get(name)));
+            #[allow(deprecated, reason = "clients before 2024 write it nowhere else")]
+            track.is_some_and(|track| track.disable_dtx)
+        };
+        sections.iter().filter(is_full).map(|section| section.mid.clone()).collect()
     }
 
     /// Mutes a track or lets it be heard again. True when that is news.
@@ -129,7 +142,8 @@ impl Heard {
 
     /// The participant asks for a track, or not to hear it.
     pub(super) fn ask(&mut self, sid: String, hear: bool) {
-        if self.asked.len() < 4 * MAX_HEARD || self.asked.contains_key(&sid) {
+        let is_known = self.asked.contains_key(&sid);
+        if is_known || (self.asked.len() < 4 * MAX_HEARD && sid.len() <= MAX_NAME) {
             self.asked.insert(sid, hear);
         }
     }
@@ -152,7 +166,7 @@ impl Heard {
 
     /// Which tracks the receiving sections of a client's offer are to carry: as before where they do, else whatever has carried
     /// none. Clients end what a section has brought for good, so that another track there would not be heard. Also, how many
-    /// sections are missing, and how many are left.
+    /// sections are missing, and how many are left. [`Heard::assigned`] once the client is told so.
     pub(super) fn assign(
         &mut self,
         sections: &[Section],
@@ -173,18 +187,22 @@ impl Heard {
         let mut new: Vec<Carried> = self.wanted.iter().filter(is_new).cloned().collect();
         let mut left = 0;
         for section in sections.iter().filter(ours).filter(|section| !before.contains_key(&section.mid)) {
-            if self.used.contains(&section.mid) {
+            if self.used.contains(&section.mid) || section.mid.len() > MAX_NAME {
                 continue;
             }
             match new.pop() {
                 Some(track) => {
-                    self.used.insert(section.mid.clone());
                     carried.insert(section.mid.clone(), track);
                 }
                 None => left += 1,
             }
         }
         (carried, new.len(), left)
+    }
+
+    /// These sections carry tracks from now on.
+    pub(super) fn assigned<'a>(&mut self, carried: impl Iterator<Item = &'a String>) {
+        self.used.extend(carried.cloned());
     }
 
     /// The number and time that a packet of `track` gets in this section.
