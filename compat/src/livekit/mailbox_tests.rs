@@ -85,6 +85,8 @@ fn what_a_participant_said_before_it_was_too_slow_is_heard() {
     }
     assert!(mailboxes[0].is_too_slow());
     say_in_room(slow, Bytes::from_static(b"second")).unwrap();
+    assert!(mailboxes[1].pop_data().is_none(), "first who is here");
+    while mailboxes[1].pop_signal().is_some() {}
     let heard: Vec<_> = std::iter::from_fn(|| mailboxes[1].pop_data())
         .map(|mail| match mail {
             Mail::Ordered(ordered) => ordered.payload().unwrap().clone(),

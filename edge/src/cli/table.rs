@@ -30,6 +30,9 @@ impl fmt::Display for Table<'_> {
                 row("quic", format_args!("{quic}   (ALPN atoll/1)"))?;
                 row("websocket", format_args!("ws://{http}/atoll/ws   (subprotocol atoll.1)"))?;
                 row("listening", format_args!("tcp {}, udp {listening}", self.edge.http_address()))?;
+                if let Some(livekit) = self.edge.livekit_address() {
+                    row("livekit", format_args!("ws://{http}/rtc   (media and data: port {livekit})"))?;
+                }
             }
             None => {
                 row("role", format_args!("archipelago; sessions are served elsewhere on NATS"))?;
