@@ -315,6 +315,7 @@ mod tests {
             Ended::SessionOver,
             Ended::NoRoom,
             Ended::RoomFull,
+            Ended::Removed,
         ] {
             counters.closed(&ended);
             assert!(page.contains(&format!("`{}`", ended.name())), "{ended}");

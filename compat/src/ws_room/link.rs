@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// What a client is told that has to go for another session of its address.
 pub(super) const KICKED: &str = "This address has connected from somewhere else.";
 
+/// What a client is told whose seat was taken away.
+const REMOVED: &str = "You were removed from this room.";
+
 /// The link of one seat.
 pub(super) struct RoomLink {
     generation: Generation,
@@ -103,6 +106,12 @@ impl RoomLink {
                     self.outgoing.push(kicked(KICKED));
                 }
                 self.outgoing.end(Ended::Replaced);
+            }
+            CloseReason::Removed | CloseReason::Deleted => {
+                if self.generation == Generation::Rfc5 {
+                    self.outgoing.push(kicked(REMOVED));
+                }
+                self.outgoing.end(Ended::Removed);
             }
         }
     }
