@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use atoll_client::{ErrorCode, Event, Wallet, Way};
+use atoll_client::{Event, Position, Wallet, Way};
+use atoll_proto::atoll::ErrorCode;
 use atoll_proto::rfc5::ws_packet::Message as Rfc5Message;
 use atoll_tests::livekit::{API_KEY, API_SECRET, Api, Bot, Lane, VARIABLES, now, signed, token};
 use atoll_tests::room::Rfc5;
@@ -123,6 +124,20 @@ async fn whoever_is_removed_hears_of_it_by_any_door() {
     // Nobody is shut out: as with LiveKit, that takes another token.
     peer.join_room(&format!("quic:{ROOM}")).unwrap();
     peer.seated(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_in_an_island_is_taken_away_too() {
+    let edge = edge().await;
+    let mut peer = edge.peer(Way::Quic).await;
+    peer.heartbeat(Position::default());
+    let island = peer.seated(1).await.id;
+    let api = Api::granted(edge.http(), json!({ "roomAdmin": true, "room": island, "roomList": true }));
+    let list = api.does("ListParticipants", json!({ "room": island })).await;
+    assert_eq!(identities(&list), [peer.address().to_string()]);
+    api.does("RemoveParticipant", json!({ "room": island, "identity": peer.address().to_string() })).await;
+    lost_its_room(&mut peer).await;
+    assert_eq!(api.does("ListRooms", json!({})).await, json!({}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use atoll_core::room::{RoomId, Sender, Visit};
 use atoll_proto::datagram::{Alias, Tag};
 use livekit_protocol::participant_info::State as ParticipantState;
 use livekit_protocol::{CreateRoomRequest, ParticipantInfo, Room};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -155,7 +156,7 @@ impl Book {
         state.kept.keep(&id, present, request, (Instant::now(), unix_ms()))?;
         let room = self.room(&state, &id);
         if is_new {
-            self.webhooks.room("room_started", &room);
+            self.webhooks.room("room_started", || room.clone());
         }
         Ok((room, state.tags.get(&id).copied()))
     }
@@ -173,7 +174,7 @@ impl Book {
         let mut state = self.lock();
         let ended = self.room(&state, room);
         if state.kept.drop(room) && !state.tags.contains_key(room) {
-            self.webhooks.room("room_finished", &ended);
+            self.webhooks.room("room_finished", || ended);
         }
     }
 
@@ -211,13 +212,12 @@ impl Book {
 
     fn came(&self, state: &mut State, (id, tag): (&RoomId, Tag), visit: &Visit) {
         let Visit { alias, sender, hidden, .. } = visit.clone();
-        if !state.here.contains_key(&tag) {
-            let here = Here { room: id.clone(), since_ms: unix_ms(), members: BTreeMap::new() };
-            state.here.insert(tag, here);
+        if let Entry::Vacant(begins) = state.here.entry(tag) {
+            begins.insert(Here { room: id.clone(), since_ms: unix_ms(), members: BTreeMap::new() });
             state.tags.insert(id.clone(), tag);
             match state.kept.one(id) {
                 Some(_) => state.kept.entered(id),
-                None => self.webhooks.room("room_started", &self.room(state, id)),
+                None => self.webhooks.room("room_started", || self.room(state, id)),
             }
         }
         let info = match state.expected.remove(&(id.clone(), sender.clone())) {
@@ -229,7 +229,7 @@ impl Book {
         }
         if !hidden {
             let info = ParticipantInfo { state: ParticipantState::Active as i32, ..info };
-            self.webhooks.participant("participant_joined", &self.room(state, id), info);
+            self.webhooks.participant("participant_joined", || (self.room(state, id), info));
         }
     }
 
@@ -237,7 +237,7 @@ impl Book {
         let gone = state.here.get_mut(&tag).and_then(|here| here.members.remove(&visit.alias));
         if let Some(Present { hidden: false, info, .. }) = gone {
             let info = ParticipantInfo { state: ParticipantState::Disconnected as i32, ..info };
-            self.webhooks.participant("participant_left", &self.room(state, id), info);
+            self.webhooks.participant("participant_left", || (self.room(state, id), info));
         }
     }
 
@@ -266,7 +266,7 @@ impl RoomWatch for Book {
         }
         match state.kept.one(room) {
             Some(_) => state.kept.left(room, Instant::now()),
-            None => self.webhooks.room("room_finished", &ended),
+            None => self.webhooks.room("room_finished", || ended),
         }
     }
 }

@@ -76,22 +76,26 @@ impl Webhooks {
     }
 
     /// Something happened to a room.
-    pub(super) fn room(&self, event: &str, room: &Room) {
-        self.tell(event, room, None);
+    pub(super) fn room(&self, event: &str, room: impl FnOnce() -> Room) {
+        self.tell(event, || (room(), None));
     }
 
     /// Something happened to a participant.
-    pub(super) fn participant(&self, event: &str, room: &Room, participant: ParticipantInfo) {
-        self.tell(event, room, Some(participant));
+    pub(super) fn participant(&self, event: &str, what: impl FnOnce() -> (Room, ParticipantInfo)) {
+        self.tell(event, || {
+            let (room, participant) = what();
+            (room, Some(participant))
+        });
     }
 
-    fn tell(&self, event: &str, room: &Room, participant: Option<ParticipantInfo>) {
+    fn tell(&self, event: &str, what: impl FnOnce() -> (Room, Option<ParticipantInfo>)) {
         if self.queues.is_empty() {
             return;
         }
+        let (room, participant) = what();
         let event = Arc::new(WebhookEvent {
             event: event.to_owned(),
-            room: Some(room.clone()),
+            room: Some(room),
             participant,
             id: id(),
             created_at: unix_seconds() as i64,

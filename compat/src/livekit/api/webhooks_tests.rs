@@ -51,8 +51,8 @@ async fn until(counters: &ApiCounters, delivered: u64, failed: u64) {
 #[tokio::test(start_paused = true)]
 async fn an_event_is_told_until_it_is_taken_and_they_stay_in_order() {
     let (webhooks, receiver, counters) = start(&[Some(0), Some(503), None, Some(429)]);
-    webhooks.room("room_started", &room("a"));
-    webhooks.room("room_finished", &room("a"));
+    webhooks.room("room_started", || room("a"));
+    webhooks.room("room_finished", || room("a"));
     until(&counters, 2, 0).await;
     assert_eq!(counters.webhooks_retried.value(), 4);
     let events: Vec<WebhookEvent> =
@@ -65,9 +65,9 @@ async fn an_event_is_told_until_it_is_taken_and_they_stay_in_order() {
 #[tokio::test(start_paused = true)]
 async fn what_is_never_taken_is_given_up_and_a_refusal_at_once() {
     let (webhooks, receiver, counters) = start(&[Some(404), Some(0), Some(0), Some(0), Some(0), Some(0), Some(0)]);
-    webhooks.room("room_started", &room("a"));
-    webhooks.room("room_started", &room("b"));
-    webhooks.room("room_started", &room("c"));
+    webhooks.room("room_started", || room("a"));
+    webhooks.room("room_started", || room("b"));
+    webhooks.room("room_started", || room("c"));
     until(&counters, 1, 2).await;
     assert_eq!(receiver.bodies.lock().unwrap().len(), 1 + 1 + PAUSES.len() + 1);
 }
@@ -75,10 +75,10 @@ async fn what_is_never_taken_is_given_up_and_a_refusal_at_once() {
 #[tokio::test(start_paused = true)]
 async fn for_a_receiver_that_hangs_a_bounded_number_waits() {
     let (webhooks, receiver, counters) = start(&[None; 6]);
-    webhooks.room("room_started", &room("a"));
+    webhooks.room("room_started", || room("a"));
     receiver.told.notified().await;
     for _ in 0..WAITING + 3 {
-        webhooks.room("room_started", &room("b"));
+        webhooks.room("room_started", || room("b"));
     }
     assert_eq!(counters.webhooks_shed.value(), 3);
     until(&counters, WAITING as u64, 1).await;
