@@ -75,7 +75,7 @@ fn what_is_announced_reaches_those_it_is_for() {
     assert_eq!(*one.0.lock().unwrap(), [&all, &only, &all, &only, &all, &only].map(Clone::clone));
     assert_eq!(*two.0.lock().unwrap(), vec![all; 3]);
     assert_eq!(room.members(), 2, "it has no seat");
-    let large = Bytes::from(vec![0; atoll_proto::datagram::MAX_PAYLOAD + 1]);
+    let large = Bytes::from(vec![0; MAX_PAYLOAD + 1]);
     let size = large.len();
     assert_eq!(room.announce(&server, Delivery::Event, large.clone().into()), Err(SendError::TooLarge(size)));
     assert!(room.announce(&server, Delivery::Ordered, large.into()).is_ok());
