@@ -242,6 +242,7 @@ fn a_list_is_an_array_in_the_file_and_separated_by_commas_elsewhere() {
     for (name, items, wrong) in [
         ("trusted_proxies", ["10.0.0.0/8", "::1"], "10.0.0.1/8"),
         ("allowed_origins", ["https://a.example", "http://localhost:8000"], "a.example"),
+        ("livekit.webhook_urls", ["http://127.0.0.1:1/hook", "https://a.example/hook"], "ws://a.example"),
         ("public.ips", ["203.0.113.7", "2001:db8::7"], "edge.example"),
     ] {
         let key = key_of(name);
