@@ -23,6 +23,7 @@ pub struct Counters {
     pub(crate) calls: Arc<Tally>,
     /// Those of the port of LiveKit's media and data, once its door is open.
     pub(crate) ice: OnceLock<Arc<IceCounters>>,
+    pub(crate) api: Arc<ApiCounters>,
 }
 
 /// A door, as counts and metrics name it.
@@ -52,6 +53,17 @@ pub(crate) struct IceCounters {
     pub(crate) behind: Counter,
     pub(crate) tcp_unknown: Counter,
     pub(crate) tcp_crowded: Counter,
+}
+
+/// What is counted of LiveKit's server API.
+#[derive(Debug, Default)]
+pub(crate) struct ApiCounters {
+    pub(crate) answered: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) webhooks_delivered: Counter,
+    pub(crate) webhooks_retried: Counter,
+    pub(crate) webhooks_failed: Counter,
+    pub(crate) webhooks_shed: Counter,
 }
 
 /// What one door counts.
@@ -104,12 +116,31 @@ pub struct KernelStatus {
     pub livekit: DoorStatus,
     /// The port of LiveKit's media and data.
     pub livekit_ice: IceStatus,
+    /// LiveKit's server API.
+    pub livekit_api: ApiStatus,
     /// Packets between peers in rooms by these two.
     pub ws_room_packets: RoomPacketsStatus,
     /// Remote procedure calls.
     pub rpc_calls: u64,
     /// Calls, and questions for ports and modules, that were answered with an error.
     pub rpc_errors: u64,
+}
+
+/// What programs have asked by LiveKit's server API, and what they were told by webhooks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ApiStatus {
+    /// Calls that did what they ask for.
+    pub answered: u64,
+    /// Calls that were answered with an error.
+    pub refused: u64,
+    /// Events that a receiver took; one for each of them.
+    pub webhooks_delivered: u64,
+    /// Further tries to tell one.
+    pub webhooks_retried: u64,
+    /// Events that a receiver refused, or did not take however often it was told.
+    pub webhooks_failed: u64,
+    /// Events that were not told because too many waited for the receiver.
+    pub webhooks_shed: u64,
 }
 
 /// What became of datagrams of media and data that did not reach a participant, and of TCP connections that were none's.
@@ -169,6 +200,7 @@ impl Counters {
             ws_room: self.ws_room.status(),
             livekit: self.livekit.status(),
             livekit_ice: self.ice.get().map(|ice| ice.status()).unwrap_or_default(),
+            livekit_api: self.api.status(),
             ws_room_packets: self.rooms.status(),
             rpc_calls: self.calls.calls(),
             rpc_errors: self.calls.errors(),
@@ -193,6 +225,19 @@ impl IceCounters {
             datagrams_behind: self.behind.value(),
             tcp_unknown: self.tcp_unknown.value(),
             tcp_crowded: self.tcp_crowded.value(),
+        }
+    }
+}
+
+impl ApiCounters {
+    fn status(&self) -> ApiStatus {
+        ApiStatus {
+            answered: self.answered.value(),
+            refused: self.refused.value(),
+            webhooks_delivered: self.webhooks_delivered.value(),
+            webhooks_retried: self.webhooks_retried.value(),
+            webhooks_failed: self.webhooks_failed.value(),
+            webhooks_shed: self.webhooks_shed.value(),
         }
     }
 }
@@ -315,6 +360,7 @@ mod tests {
             Ended::SessionOver,
             Ended::NoRoom,
             Ended::RoomFull,
+            Ended::Removed,
         ] {
             counters.closed(&ended);
             assert!(page.contains(&format!("`{}`", ended.name())), "{ended}");

@@ -44,4 +44,6 @@ pub(crate) enum Ended {
     NoRoom,
     #[error("the room is full")]
     RoomFull,
+    #[error("whoever governs the room took the seat away")]
+    Removed,
 }

@@ -34,6 +34,6 @@ mod socket;
 pub mod ws_room;
 
 pub use coordinates::{Coordinates, CoordinatesError};
-pub use counters::{ByName, Counters, DoorStatus, IceStatus, KernelStatus, RoomPacketsStatus};
+pub use counters::{ApiStatus, ByName, Counters, DoorStatus, IceStatus, KernelStatus, RoomPacketsStatus};
 pub use doorway::{ClientAddress, Doorway, OriginRule};
 pub use fixed_adapter::{FixedAdapter, FixedAdapterError, FixedRoom};

@@ -303,7 +303,7 @@ fn why(error: &Error) -> Ended {
 
 impl Ended {
     /// Every name that there is.
-    pub(crate) const NAMES: [&str; 17] = [
+    pub(crate) const NAMES: [&str; 18] = [
         "left",
         "silent",
         "clogged",
@@ -321,6 +321,7 @@ impl Ended {
         "session_over",
         "no_room",
         "room_full",
+        "removed",
     ];
 
     /// How metrics call it.
@@ -343,6 +344,7 @@ impl Ended {
             Self::SessionOver => "session_over",
             Self::NoRoom => "no_room",
             Self::RoomFull => "room_full",
+            Self::Removed => "removed",
         }
     }
 
@@ -355,7 +357,7 @@ impl Ended {
             Self::Broken(_) => 1002,
             Self::Text => 1003,
             Self::Violation(_) => 1007,
-            Self::LoginTimeout | Self::Refused | Self::NoRoom => 1008,
+            Self::LoginTimeout | Self::Refused | Self::NoRoom | Self::Removed => 1008,
             Self::TooLarge(_) => 1009,
             Self::Evicted | Self::RoomFull => 1013,
         }

@@ -11,6 +11,7 @@ use crate::outbound::{Catalyst, CatalystUrls, Ethereum, Scenes, ServiceUrl};
 use crate::quic::{EndpointError, Identity, QuicDoor, QuicSocket, UdpBuffers};
 use crate::ws;
 use atoll_certs::{CertError, Certificate, KeepError, Keeper, Origin, PemFiles, Source, stored_secret};
+use atoll_compat::livekit::Routes;
 use atoll_compat::signed_login::{LivekitAt, RoomsAt};
 use atoll_compat::{Doorway, FixedAdapter, FixedRoom, archipelago_ws, bff, signed_login, ws_room};
 use atoll_core::archipelago::service::ServiceSettings;
@@ -206,7 +207,7 @@ impl Edge {
         let doorway = Doorway::new(region.clone(), Arc::clone(door.waiting()), allows_origin, ending);
         let livekit_door = match livekit_ports {
             Some(ports) => ports.open(doorway.clone(), &livekit_keys)?,
-            None => Router::new(),
+            None => Routes { clients: Router::new(), api: Router::new() },
         };
         let http = HttpOptions {
             about,
@@ -217,9 +218,11 @@ impl Edge {
             certificate: certificate.clone(),
             trusted_proxies: options.trusted_proxies,
             doors: of_edges(roles, || {
-                ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels)).merge(livekit_door)
+                ws::routes(door.clone()).merge(compat(doorway.clone(), options.kernels)).merge(livekit_door.clients)
             }),
-            dear: of_edges(roles, || signed_login::routes(doorway.clone(), options.fixed_adapter.as_ref(), rooms)),
+            dear: of_edges(roles, || {
+                signed_login::routes(doorway.clone(), options.fixed_adapter.as_ref(), rooms).merge(livekit_door.api)
+            }),
             rate: options.http_rate,
             burst: options.http_burst,
             public_peers: options.public_peers,

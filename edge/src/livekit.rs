@@ -1,13 +1,14 @@
 //! The door of LiveKit's clients, as this edge opens it, and where kernels are sent that go by LiveKit.
 
 use crate::config::{IceServer, Livekit, LivekitDoor};
+use crate::outbound::Webhook;
 use atoll_compat::Doorway;
-use atoll_compat::livekit::{self, IcePorts, OpenError, Settings};
+use atoll_compat::livekit::{self, IcePorts, OpenError, Routes, Settings, WebhookReceiver};
 use atoll_core::auth::LivekitKeys;
 use atoll_core::region::LivekitRooms;
-use axum::Router;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Why LiveKit's clients cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -29,15 +30,18 @@ pub enum LivekitError {
 pub(crate) struct LivekitPorts {
     ports: IcePorts,
     ice_servers: Vec<IceServer>,
+    webhooks: Vec<Webhook>,
 }
 
 impl LivekitPorts {
     /// Takes the port, if LiveKit's clients are served here.
     pub(crate) fn bind(door: Option<LivekitDoor>) -> Result<Option<Self>, LivekitError> {
-        let Some(LivekitDoor { listen: address, tcp, ice_servers, public_ips }) = door else { return Ok(None) };
+        let Some(LivekitDoor { listen: address, tcp, ice_servers, public_ips, webhooks }) = door else {
+            return Ok(None);
+        };
         let bound = IcePorts::bind(address, tcp, public_ips);
         let ports = bound.map_err(|error| LivekitError::Listen { address, error })?;
-        Ok(Some(Self { ports, ice_servers }))
+        Ok(Some(Self { ports, ice_servers, webhooks: webhooks.into_iter().map(Webhook).collect() }))
     }
 
     /// Where it listens.
@@ -46,15 +50,17 @@ impl LivekitPorts {
     }
 
     /// The door's routes.
-    pub(crate) fn open(self, doorway: Doorway, keys: &LivekitKeys) -> Result<Router, LivekitError> {
-        let Self { ports, ice_servers } = self;
+    pub(crate) fn open(self, doorway: Doorway, keys: &LivekitKeys) -> Result<Routes, LivekitError> {
+        let Self { ports, ice_servers, webhooks } = self;
         let server = |IceServer { urls, username, credential }| livekit::IceServer {
             urls,
             username: username.unwrap_or_default(),
             credential: credential.unwrap_or_default(),
         };
         let ice_servers = ice_servers.into_iter().map(server).collect();
-        Ok(livekit::routes(doorway, Settings { keys: keys.clone(), ports, ice_servers })?)
+        let receiver = |webhook| Arc::new(webhook) as Arc<dyn WebhookReceiver>;
+        let webhooks = webhooks.into_iter().map(receiver).collect();
+        Ok(livekit::routes(doorway, Settings { keys: keys.clone(), ports, ice_servers, webhooks })?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Packets of a room as LiveKit's data packets, and back.
 
+use super::api::SERVER;
 use crate::ws_room::frames::{translated, unix_ms};
 use atoll_core::room::{Batch, Encoding, Item, Older, Ordered, Payload, Sender};
 use atoll_proto::datagram::{Alias, Kind};
@@ -137,7 +138,11 @@ struct Said<'a> {
 
 impl Said<'_> {
     fn packet(&self, kind: DataKind) -> DataPacket {
-        let (identity, sid) = (self.sender.to_string(), sid(self.from, self.sender));
+        let (identity, sid) = match self.sender {
+            // LiveKit's own programs are nobody who is here.
+            Sender::Server(name) if **name == *SERVER => Default::default(),
+            sender => (sender.to_string(), sid(self.from, sender)),
+        };
         #[allow(deprecated, reason = "clients before 2024 read them nowhere else")]
         let user = UserPacket {
             participant_sid: sid.clone(),

@@ -9,7 +9,6 @@ use super::participant::Participant;
 use super::peer::Peer;
 use super::quality::Quality;
 use super::request::{self, RequestError, Wish};
-use super::rooms::described;
 use super::routes::Side;
 use super::signals::{Signals, come_again, go};
 use super::speech::Speech;
@@ -146,6 +145,8 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
     let mailbox = Arc::new(Mailbox::new(words, Arc::clone(&door.budget), Arc::clone(&door.counters)));
     let link = RoomLink::new(Arc::clone(&mailbox), Arc::clone(&door.counters));
     let sender = grant.sender().clone();
+    let info = info(&token);
+    let _expected = door.book.expect(grant.room(), &sender, info.clone());
     let seat = match door.doorway.region.join(grant, Box::new(link)).await {
         Ok(seat) => seat,
         Err(failed) => {
@@ -161,8 +162,8 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
     // From here on the seat counts, and not the wait for it.
     drop(arrival);
     let (alias, tag) = (seat.alias(), seat.tag());
-    let info = info(&token, described(alias, &sender));
     let name: Arc<str> = sid(alias, &sender).into();
+    let info = ParticipantInfo { sid: name.to_string(), identity: sender.to_string(), ..info };
     let place = door.rooms.enter(tag, alias, Arc::clone(&mailbox), info);
     let entry = door.lobby.enter(&token.room, &token.identity, &name, place.number());
     let candidates = door.ports.candidates(from);
@@ -227,7 +228,7 @@ pub(super) fn permission(grants: &LivekitGrants) -> ParticipantPermission {
     }
 }
 
-fn info(token: &LivekitToken, described: ParticipantInfo) -> ParticipantInfo {
+fn info(token: &LivekitToken) -> ParticipantInfo {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     ParticipantInfo {
         state: ParticipantState::Joined as i32,
@@ -237,6 +238,7 @@ fn info(token: &LivekitToken, described: ParticipantInfo) -> ParticipantInfo {
         permission: Some(permission(&token.grants)),
         joined_at: now.as_secs() as i64,
         joined_at_ms: now.as_millis() as i64,
-        ..described
+        version: 1,
+        ..Default::default()
     }
 }

@@ -11,8 +11,11 @@
 //! sends lossily is an update or an event by what it is; what it sends reliably is ordered. Whoever came by another door is a
 //! participant whose identity is its address. Sound goes from LiveKit's clients to LiveKit's clients.
 //!
+//! Programs govern rooms by LiveKit's server API, at `/twirp/livekit.RoomService/<method>`.
+//!
 //! What is not here: video, encryption from end to end, data tracks, simulcast, TURN, and rooms made by anybody but the region.
 
+mod api;
 mod data;
 mod departed;
 mod gate;
@@ -27,6 +30,7 @@ mod negotiation;
 mod notice;
 mod participant;
 mod peer;
+mod permission;
 mod ports;
 mod presence;
 mod quality;
@@ -41,6 +45,7 @@ mod stun;
 mod talk;
 mod tracks;
 
+pub use api::WebhookReceiver;
 pub use livekit_protocol::IceServer;
 pub use ports::IcePorts;
 
@@ -48,8 +53,10 @@ use crate::counters::RoomCounters;
 use crate::doorway::Doorway;
 use crate::ws_room::occupancy::Occupancy;
 use crate::ws_room::outgoing;
+use api::{Api, Book, Webhooks};
 use atoll_core::auth::LivekitKeys;
 use atoll_core::limit::{AmongEquals, Budget, Crowd};
+use atoll_core::region::RoomWatch;
 use axum::Router;
 use axum::routing::{any, get};
 use lobby::Lobby;
@@ -71,6 +78,16 @@ pub struct Settings {
     pub ports: IcePorts,
     /// What clients are told of servers that help them reach this one.
     pub ice_servers: Vec<IceServer>,
+    /// Who is told of what happens in rooms.
+    pub webhooks: Vec<Arc<dyn WebhookReceiver>>,
+}
+
+/// The door, open.
+pub struct Routes {
+    /// Where clients come in.
+    pub clients: Router,
+    /// Where programs govern rooms. Who may is who has a token, which costs more to look at than other requests.
+    pub api: Router,
 }
 
 /// The door cannot be opened.
@@ -90,6 +107,7 @@ struct Door {
     certificate: Arc<DtlsCert>,
     ice_servers: Arc<[IceServer]>,
     rooms: Arc<Rooms>,
+    book: Arc<Book>,
     lobby: Arc<Lobby>,
     crowd: Arc<Crowd>,
     occupancy: Arc<Occupancy>,
@@ -97,15 +115,25 @@ struct Door {
     counters: Arc<RoomCounters>,
 }
 
-/// The door's routes. Each request must carry a [`ClientAddress`](crate::ClientAddress) among its extensions.
+/// The door's routes. Has to be called on a tokio runtime; each request must carry a [`ClientAddress`](crate::ClientAddress) among its extensions.
 ///
 /// # Errors
 /// [`OpenError`].
-pub fn routes(doorway: Doorway, settings: Settings) -> Result<Router, OpenError> {
+pub fn routes(doorway: Doorway, settings: Settings) -> Result<Routes, OpenError> {
     let most = doorway.region.settings().max_sessions.saturating_mul(SEATS_PER_SESSION);
     let counters = Arc::clone(&doorway.counters().rooms);
     // Each edge opens one such door.
     let _ = doorway.counters().ice.set(Arc::clone(settings.ports.counters()));
+    let api_counters = Arc::clone(&doorway.counters().api);
+    let webhooks = Webhooks::start(settings.webhooks, &settings.keys, &api_counters);
+    let region = doorway.region.clone();
+    let book = Book::new(region.settings().max_room_members, webhooks);
+    let watch: Arc<dyn RoomWatch> = Arc::clone(&book) as _;
+    region.watch_rooms(&watch);
+    tokio::spawn(Book::look_after(Arc::downgrade(&book)));
+    let rooms = Arc::<Rooms>::default();
+    let (keys, counted) = (settings.keys.clone(), api_counters);
+    let api = Api { region, keys, rooms: Arc::clone(&rooms), book: Arc::clone(&book), counters: counted };
     let door = Door {
         doorway,
         keys: settings.keys,
@@ -113,17 +141,19 @@ pub fn routes(doorway: Doorway, settings: Settings) -> Result<Router, OpenError>
         _ports: Arc::new(settings.ports),
         certificate: Arc::new(peer::certificate().ok_or(OpenError::Certificate)?),
         ice_servers: settings.ice_servers.into(),
-        rooms: Arc::default(),
+        rooms,
+        book,
         lobby: Arc::default(),
         crowd: Arc::new(Crowd::new(most, None, AmongEquals::NewcomerLeaves)),
         occupancy: Arc::default(),
         budget: outgoing::budget(),
         counters,
     };
-    Ok(Router::new()
+    let clients = Router::new()
         .route("/rtc", any(join::enter_pair))
         .route("/rtc/v1", any(join::enter_single))
         .route("/rtc/validate", get(join::validate))
         .route("/rtc/v1/validate", get(join::validate))
-        .with_state(door))
+        .with_state(door);
+    Ok(Routes { clients, api: api::routes(api) })
 }

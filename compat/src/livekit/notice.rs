@@ -11,6 +11,8 @@ use str0m::rtp::RtpPacket;
 pub(super) enum Notice {
     /// Its name, metadata or tracks have changed.
     Changed(Alias),
+    /// What programs say of the room has changed.
+    Room,
     /// A message that only clients of LiveKit understand.
     Data { reliable: bool, message: Bytes },
     /// A packet of one of its tracks.

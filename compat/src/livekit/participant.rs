@@ -305,6 +305,8 @@ impl Participant {
                 let (why, ended) = match reason {
                     CloseReason::Kicked => (DisconnectReason::DuplicateIdentity, Ended::Replaced),
                     CloseReason::Reseated => (DisconnectReason::Migration, Ended::Reseated),
+                    CloseReason::Removed => (DisconnectReason::ParticipantRemoved, Ended::Removed),
+                    CloseReason::Deleted => (DisconnectReason::RoomDeleted, Ended::Removed),
                 };
                 self.signals.leave(go(why), ended.clone());
                 return Some(ended);

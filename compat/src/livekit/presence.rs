@@ -97,10 +97,14 @@ impl Participant {
     /// Something that another client of this door says. One that has not joined yet is told how things are when it does, and
     /// nothing before that.
     pub(super) fn notice(&mut self, notice: Notice) {
+        if matches!(notice, Notice::Changed(alias) if alias == self.alias) {
+            return self.follow_changes();
+        }
         if !self.has_joined {
             return;
         }
         match notice {
+            Notice::Room => self.count(),
             Notice::Changed(alias) => {
                 let info = self.others.get(&alias).map(|sender| self.place.room().info(alias, sender));
                 self.update(info.into_iter().collect());

@@ -1,5 +1,6 @@
 //! What a participant asks by its WebSocket.
 
+use super::api::room_sid;
 use super::join::permission;
 use super::lobby::Return;
 use super::participant::Participant;
@@ -33,7 +34,7 @@ const VERSION: &str = "1.8.4";
 const MAX_METADATA: usize = 64 * 1024;
 
 /// Longest name, in bytes.
-const MAX_NAME: usize = 256;
+pub(super) const MAX_NAME: usize = 256;
 
 impl Participant {
     /// The first thing that it is told.
@@ -74,13 +75,15 @@ impl Participant {
 
     /// Its room as it is now.
     pub(super) fn room(&self) -> Room {
-        Room {
-            sid: format!("RM_{:08x}", self.talk.seat().tag().0),
+        let tag = self.talk.seat().tag();
+        let room = Room {
+            sid: room_sid(tag),
             name: self.token.room.clone(),
             enabled_codecs: vec![opus()],
             num_participants: self.others.len() as u32 + 1,
             ..Default::default()
-        }
+        };
+        self.door.book.complete(tag, room)
     }
 
     /// Gives the client a fresh token, by which it can come back after the time of its first.
@@ -255,7 +258,7 @@ impl Participant {
         }
     }
 
-    fn tell_tracks(&mut self) {
+    pub(super) fn tell_tracks(&mut self) {
         let tracks = self.published.infos();
         if tracks.iter().all(|track| track.muted) {
             self.speech.silence();
@@ -311,7 +314,7 @@ impl Participant {
 }
 
 /// The one codec of tracks.
-fn opus() -> Codec {
+pub(super) fn opus() -> Codec {
     Codec { mime: "audio/opus".to_owned(), fmtp_line: String::new() }
 }
 

@@ -1,5 +1,7 @@
 //! What clients of this door know of each other beside what their room knows: names, tracks, who speaks.
 
+mod governed;
+
 use super::data::sid;
 use super::mailbox::{Mail, Mailbox};
 use super::notice::Notice;

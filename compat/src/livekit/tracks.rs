@@ -97,6 +97,14 @@ impl Published {
         is_news
     }
 
+    /// Ends those of the sources that may not be published any more, announced ones, too. The sids of those that had begun.
+    pub(super) fn revoke(&mut self, may: impl Fn(i32) -> bool) -> Vec<String> {
+        self.announced.retain(|_, track| may(track.source));
+        let ended = self.live.values().filter(|track| !may(track.source)).map(|track| track.sid.clone()).collect();
+        self.live.retain(|_, track| may(track.source));
+        ended
+    }
+
     /// What is published, for others to know.
     pub(super) fn infos(&self) -> Vec<TrackInfo> {
         self.live.values().cloned().collect()

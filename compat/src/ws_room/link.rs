@@ -12,26 +12,53 @@ use atoll_proto::rfc5::ws_welcome::PeerIdentitiesEntry;
 use atoll_proto::rfc5::{WsKicked, WsPacket, WsPeerJoin, WsPeerLeave, WsWelcome};
 use atoll_proto::room_frames::{Frames, put_identity_message, put_message, wire_alias};
 use bytes::{Bytes, BytesMut};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a client is told that has to go for another session of its address.
 pub(super) const KICKED: &str = "This address has connected from somewhere else.";
 
+/// What a client is told whose seat was taken away.
+const REMOVED: &str = "You were removed from this room.";
+
 /// The link of one seat.
 pub(super) struct RoomLink {
     generation: Generation,
     own: Option<Alias>,
+    /// Servers that the client knows of: one may speak that is no member, and its clients pass over whom they were not told of.
+    servers: BTreeSet<Alias>,
     outgoing: Arc<Outgoing>,
     counters: Arc<RoomCounters>,
 }
 
 impl RoomLink {
     pub(super) fn new(generation: Generation, outgoing: Arc<Outgoing>, counters: Arc<RoomCounters>) -> Self {
-        Self { generation, own: None, outgoing, counters }
+        Self { generation, own: None, servers: BTreeSet::new(), outgoing, counters }
+    }
+
+    /// Tells the client of a server that speaks, if it does not know of it.
+    fn meet(&mut self, from: Alias, sender: Option<&Sender>) {
+        let Some(sender @ Sender::Server(_)) = sender else { return };
+        if !self.servers.insert(from) {
+            return;
+        }
+        let mut out = BytesMut::new();
+        match self.generation {
+            Generation::Rfc5 => put_message(&packet(peer_join(from, sender)), &mut out),
+            Generation::First => introduce(from, sender, &mut out),
+        }
+        self.outgoing.push(out.freeze());
     }
 
     fn members(&mut self, list: &MemberList) -> bool {
         let mut out = BytesMut::new();
+        let (came, went) = match list {
+            MemberList::Snapshot { members, .. } => (members, None),
+            MemberList::Change { joined, left } => (joined, Some(left)),
+        };
+        self.servers.retain(|server| !went.is_some_and(|left| left.contains(server)));
+        let servers = came.iter().filter(|(_, sender)| matches!(sender, Sender::Server(_)));
+        self.servers.extend(servers.map(|(alias, _)| *alias));
         match (list, self.generation) {
             (MemberList::Snapshot { own, members }, generation) => {
                 self.own = *own;
@@ -53,8 +80,7 @@ impl RoomLink {
                             put_message(&packet(Message::PeerLeaveMessage(leave)), &mut out);
                         }
                         for (alias, sender) in others {
-                            let join = WsPeerJoin { alias: wire_alias(*alias), address: sender.to_string() };
-                            put_message(&packet(Message::PeerJoinMessage(join)), &mut out);
+                            put_message(&packet(peer_join(*alias, sender)), &mut out);
                         }
                     }
                     Generation::First => others.for_each(|(alias, sender)| introduce(*alias, sender, &mut out)),
@@ -104,6 +130,12 @@ impl RoomLink {
                 }
                 self.outgoing.end(Ended::Replaced);
             }
+            CloseReason::Removed | CloseReason::Deleted => {
+                if self.generation == Generation::Rfc5 {
+                    self.outgoing.push(kicked(REMOVED));
+                }
+                self.outgoing.end(Ended::Removed);
+            }
         }
     }
 }
@@ -113,10 +145,16 @@ impl Link for RoomLink {
         match frame {
             Frame::Members(list) => flowing(self.members(&list)),
             Frame::Batch(batch) | Frame::Voice(batch) => {
+                if let Some(from) = batch.items().next().map(|item| item.from) {
+                    self.meet(from, batch.sender(from));
+                }
                 self.batch(batch);
                 Pressure::Flowing
             }
-            Frame::Ordered(ordered) => self.ordered(&ordered),
+            Frame::Ordered(ordered) => {
+                self.meet(ordered.from, Some(&ordered.sender));
+                self.ordered(&ordered)
+            }
             Frame::Refused { .. } => {
                 self.counters.refused.add(1);
                 Pressure::Flowing
@@ -144,6 +182,10 @@ pub(super) fn kicked(reason: &str) -> Bytes {
 
 pub(super) fn packet(message: Message) -> WsPacket {
     WsPacket { message: Some(message) }
+}
+
+fn peer_join(alias: Alias, sender: &Sender) -> Message {
+    Message::PeerJoinMessage(WsPeerJoin { alias: wire_alias(alias), address: sender.to_string() })
 }
 
 fn welcome<'a>(own: Option<Alias>, others: impl Iterator<Item = &'a (Alias, Sender)>) -> Message {

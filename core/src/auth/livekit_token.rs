@@ -4,7 +4,10 @@
 //! address; `video` has the room and what may be done there. `exp` and `nbf` hold to the second. What is taken is what
 //! livekit-server-sdk takes; those made here are as archipelago's last version wrote them, and name the session.
 
+mod calling;
 mod minting;
+
+pub use calling::LivekitCaller;
 
 use super::jwt::{Refused, decoded};
 use crate::room::SessionId;

@@ -39,7 +39,7 @@ pub use chain::{AuthChain, ChainError, MAX_CHAIN_BYTES, MAX_CHAIN_LINKS};
 pub use challenge::{Challenge, ServerName, ServerNameError};
 pub use contract::{ContractAnswer, ContractSignature, ContractWallets, NoEthereumNode};
 pub use livekit_token::{
-    LIVEKIT_TOKEN_SECONDS, LivekitGrants, LivekitKeys, LivekitSource, LivekitToken, LivekitTokenError,
+    LIVEKIT_TOKEN_SECONDS, LivekitCaller, LivekitGrants, LivekitKeys, LivekitSource, LivekitToken, LivekitTokenError,
 };
 pub use replay::{MAX_REMEMBERED_FETCHES, ReplayCache, ReplayError};
 pub use room_token::{ROOM_TOKEN_SECONDS, RoomKeys, RoomToken, RoomTokenError};

@@ -74,6 +74,11 @@ impl Attendance {
         }
     }
 
+    /// Its seat was taken away by whoever governs the room: it is not told of the island again, until archipelago tells it.
+    pub(super) fn dismiss(&mut self) {
+        (self.expected, self.due) = (false, None);
+    }
+
     /// It was told again.
     pub(super) fn remind(&mut self, now: Duration) {
         let wait = WAITS.get(self.step).or(WAITS.last()).copied().unwrap_or(EVERY);
@@ -211,6 +216,22 @@ mod tests {
         assert_eq!(told(&mut attendance, 4), [130, 170, 230, 290]);
         attendance.expect(seconds(300));
         assert_eq!(attendance.due(), Some(seconds(330)), "told afresh by archipelago");
+    }
+
+    #[test]
+    fn whose_seat_was_taken_away_is_not_told_again() {
+        let mut attendance = Attendance::default();
+        attendance.expect(seconds(0));
+        attendance.come();
+        attendance.leave(seconds(1));
+        attendance.dismiss();
+        assert_eq!(attendance.due(), None, "it left first");
+        attendance.come();
+        attendance.dismiss();
+        attendance.leave(seconds(2));
+        assert_eq!(attendance.due(), None, "or last");
+        attendance.expect(seconds(3));
+        assert_eq!(attendance.due(), Some(seconds(8)), "archipelago told it");
     }
 
     #[test]

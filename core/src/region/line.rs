@@ -1,7 +1,10 @@
 //! The way from outside to one link of a room: a queue of packets, and one of commands.
 
 use super::grant::{Grant, JoinFailed};
-use crate::room::{Delivery, Link, LinkId, MAX_ORDERED_PAYLOAD, Outgoing, Packet, RoomId, Sender};
+use super::visits::RoomWatch;
+use crate::room::{
+    CloseReason, Delivery, Link, LinkId, MAX_ORDERED_PAYLOAD, Outgoing, Packet, RoomId, Sender, SessionId,
+};
 use atoll_proto::datagram::{Alias, Tag};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -99,7 +102,26 @@ pub(super) enum Control {
         tag: Tag,
         link: LinkId,
     },
+    /// Takes these seats away, or all of them.
+    Dismiss {
+        tag: Tag,
+        members: Option<Vec<Alias>>,
+        reason: CloseReason,
+        reply: oneshot::Sender<Vec<Dismissed>>,
+    },
+    /// What somebody without a seat says. It is counted as ordered packets are, so that no more waits than may.
+    Announce {
+        tag: Tag,
+        sender: Sender,
+        delivery: Delivery,
+        said: Outgoing,
+        place: OwnedSemaphorePermit,
+    },
+    Watch(Arc<dyn RoomWatch>),
 }
+
+/// Whose seat was taken away, and of which session.
+pub(super) type Dismissed = (Sender, Option<SessionId>);
 
 /// A member's place, with the line to it.
 pub(super) struct Placed {
@@ -262,6 +284,25 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         self.control(|tag, link| Control::Close { tag, link });
+    }
+}
+
+impl Ways {
+    /// Has something said by somebody without a seat as soon as there is place for it.
+    pub(super) async fn announce(
+        &self,
+        tag: Tag,
+        sender: Sender,
+        delivery: Delivery,
+        said: Outgoing,
+    ) -> Result<(), SendFailed> {
+        if said.payload.len() > MAX_ORDERED_PAYLOAD {
+            return Err(SendFailed::TooLarge(said.payload.len()));
+        }
+        let place = Arc::clone(&self.ordered).acquire_many_owned(bytes_counted(&said)).await;
+        let place = place.map_err(|_| SendFailed::Ending)?;
+        let sent = self.control.send(Control::Announce { tag, sender, delivery, said, place });
+        sent.map_err(|_| SendFailed::Ending)
     }
 }
 

@@ -12,6 +12,7 @@
 mod attendance;
 mod capabilities;
 mod connection_strings;
+mod governing;
 mod grant;
 mod islands;
 mod life;
@@ -25,6 +26,7 @@ mod shard;
 mod status;
 mod supervise;
 mod topics;
+mod visits;
 
 pub use capabilities::{Capabilities, Transport};
 pub use connection_strings::{
@@ -43,6 +45,7 @@ pub use topics::{
     IslandChanges, MAX_TOPIC_PAYLOAD, Publication, PublishError, Scope, SubscribeError, Topic, TopicError,
     TopicMessage, TopicPattern, TopicSubscription, Topics,
 };
+pub use visits::RoomWatch;
 
 use crate::Host;
 use crate::archipelago::service::EDGE_HEADER;

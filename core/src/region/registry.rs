@@ -180,6 +180,16 @@ impl Registry {
         });
     }
 
+    /// Notes that a session's seat in the island of this name was taken away.
+    pub(super) fn dismiss(&self, address: Address, id: SessionId, island: &RoomId) {
+        self.note(address, |entry| {
+            if entry.id == id && entry.island.as_ref().is_some_and(|(room, _)| room == island) {
+                entry.attendance.dismiss();
+            }
+            true
+        });
+    }
+
     /// Whether somebody may be due to be told of its island again.
     pub(super) fn has_overdue(&self, now: Duration) -> bool {
         self.lock().absent.first().is_some_and(|(due, _)| *due <= now)

@@ -2,13 +2,17 @@
 
 use super::Settings;
 use super::grant::{Grant, JoinFailed};
-use super::line::{Admitted, Control, Line, LineEnd, Placed, Queued, Queues, Ways};
+use super::line::{Admitted, Control, Dismissed, Line, LineEnd, Placed, Queued, Queues, SendFailed, Ways};
 use super::seat::{Bridge, Seat};
 use super::status::Counters;
 use super::supervise::Failures;
+use super::visits::RoomWatch;
 use crate::Host;
-use crate::room::{self, JoinError, Joined, Link, LinkId, Newcomer, Packet, Room, RoomId, SendError};
-use atoll_proto::datagram::Tag;
+use crate::room::{
+    self, CloseReason, Delivery, JoinError, Joined, Link, LinkId, Newcomer, Outgoing, Packet, Room, RoomId, SendError,
+    Sender,
+};
+use atoll_proto::datagram::{Alias, Tag};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -55,6 +59,7 @@ pub(super) fn start(
                 scheduled: HashSet::new(),
                 counted: HashMap::new(),
                 ends: HashMap::new(),
+                watch: None,
             };
             failures.spawn(format!("the task of rooms {index}"), task.run(queues));
             Shard { ways }
@@ -83,6 +88,28 @@ impl Shard {
         sent.map_err(|_| JoinFailed::Ending)?;
         answer.await.map(Bridge::new).map_err(|_| JoinFailed::Ending)
     }
+
+    /// Takes seats away, and tells whose they were.
+    pub(super) async fn dismiss(&self, tag: Tag, members: Option<Vec<Alias>>, reason: CloseReason) -> Vec<Dismissed> {
+        let (reply, answer) = oneshot::channel();
+        // Fails only when the region has ended, and the room with it.
+        let _ = self.ways.control.send(Control::Dismiss { tag, members, reason, reply });
+        answer.await.unwrap_or_default()
+    }
+
+    pub(super) async fn announce(
+        &self,
+        tag: Tag,
+        sender: Sender,
+        delivery: Delivery,
+        said: Outgoing,
+    ) -> Result<(), SendFailed> {
+        self.ways.announce(tag, sender, delivery, said).await
+    }
+
+    pub(super) fn watch(&self, watch: Arc<dyn RoomWatch>) {
+        let _ = self.ways.control.send(Control::Watch(watch));
+    }
 }
 
 struct Task {
@@ -100,6 +127,8 @@ struct Task {
     counted: HashMap<Tag, usize>,
     /// Where another connection may wait for the end of the line it takes a seat over from.
     ends: HashMap<(Tag, LinkId), LineEnd>,
+    /// Who hears who comes and goes.
+    watch: Option<Arc<dyn RoomWatch>>,
 }
 
 impl Task {
@@ -145,6 +174,7 @@ impl Task {
                     Some(Err(JoinError::Superseded)) => Err(JoinFailed::Stale),
                     Some(Err(JoinError::Full)) | None => Err(JoinFailed::Full),
                 };
+                self.tell_visits(tag);
                 // An answer nobody takes is dropped, and gives the seat up.
                 let _ = reply.send(answer);
                 self.settle(tag);
@@ -176,6 +206,39 @@ impl Task {
                 self.close(tag, link);
                 self.settle(tag);
             }
+            Control::Dismiss { tag, members, reason, reply } => {
+                let dismissed = self.rooms.get_mut(&tag).map(|room| match members {
+                    Some(members) => members.into_iter().filter_map(|alias| room.dismiss(alias, reason)).collect(),
+                    None => room.dismiss_all(reason),
+                });
+                self.settle(tag);
+                // Who asked may have gone.
+                let _ = reply.send(dismissed.unwrap_or_default());
+            }
+            Control::Announce { tag, sender, delivery, said, place } => {
+                let said = self.rooms.get_mut(&tag).map(|room| room.announce(&sender, delivery, said));
+                self.sent(tag, said.unwrap_or(Err(SendError::NoSeat)));
+                drop(place);
+            }
+            Control::Watch(watch) => {
+                self.watch = Some(watch);
+                let tags: Vec<Tag> = self.rooms.keys().copied().collect();
+                for tag in tags {
+                    if let Some(room) = self.rooms.get_mut(&tag) {
+                        room.note_visits();
+                    }
+                    self.tell_visits(tag);
+                }
+            }
+        }
+    }
+
+    /// Tells whoever watches who came and went.
+    fn tell_visits(&mut self, tag: Tag) {
+        let Some((watch, room)) = self.watch.as_ref().zip(self.rooms.get_mut(&tag)) else { return };
+        let visits = room.take_visits();
+        if !visits.is_empty() {
+            watch.visits(room.id(), tag, &visits);
         }
     }
 
@@ -197,6 +260,11 @@ impl Task {
             Some(room) => room.send(now, link, packet),
             None => Err(SendError::NoSeat),
         };
+        self.sent(tag, sent);
+    }
+
+    /// Counts what became of a packet, and follows it.
+    fn sent(&mut self, tag: Tag, sent: Result<room::Report, SendError>) {
         let gone = match sent {
             Ok(report) => {
                 self.counters.packets_in.add(1);
@@ -222,6 +290,7 @@ impl Task {
 
     /// After members may have changed: forgets an empty room, else sees to its next tick, and counts.
     fn settle(&mut self, tag: Tag) {
+        self.tell_visits(tag);
         if let Some(room) = self.rooms.get(&tag).filter(|room| room.is_empty()) {
             self.tags.remove(room.id());
             self.rooms.remove(&tag);
@@ -264,7 +333,11 @@ impl Task {
         let tag = Tag(self.next_tag);
         self.next_tag = self.next_tag.wrapping_add(self.tag_step);
         self.tags.insert(id.clone(), tag);
-        self.rooms.insert(tag, Room::new(id, tag, self.settings));
+        let mut room = Room::new(id, tag, self.settings);
+        if self.watch.is_some() {
+            room.note_visits();
+        }
+        self.rooms.insert(tag, room);
         tag
     }
 

@@ -84,6 +84,10 @@ pub enum CloseReason {
     Kicked,
     /// A new connection of the same session took over the seat. What the former one still carries upstream is taken.
     Reseated,
+    /// Whoever governs the room took the seat away.
+    Removed,
+    /// Whoever governs the room took all seats away.
+    Deleted,
 }
 
 /// What WebTransport puts before a datagram of the first session of a connection: its quarter stream id, 0.

@@ -1,7 +1,7 @@
 //! Who has a seat in a room, and through which lines each may speak.
 
 use super::outbox::Outbox;
-use super::{LinkId, Sender, SessionId};
+use super::{LinkId, Sender, SessionId, Visit};
 use atoll_proto::datagram::Alias;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(super) struct Members {
     former: HashMap<LinkId, Alias>,
     joined: Vec<Alias>,
     left: Vec<Alias>,
+    /// Who came and went, for whoever watches the room, if anybody does.
+    visits: Option<Vec<Visit>>,
 }
 
 pub(super) struct Member {
@@ -111,19 +113,23 @@ impl Members {
     }
 
     pub(super) fn seat(&mut self, link: LinkId, Newcomer { sender, session, hidden }: Newcomer) -> Alias {
-        let alias = Alias(self.next_alias);
-        self.next_alias += 1;
+        let alias = self.reserve();
         self.aliases.insert(sender.clone(), alias);
         self.by_alias.insert(alias, Member { sender, session, hidden, link, outbox: Outbox::new(), waits: false });
         if !hidden {
             self.joined.push(alias);
         }
+        self.note(alias);
         alias
     }
 
     /// Takes a seat away, from the lines of its former links, too. The link where it heard.
     pub(super) fn unseat(&mut self, alias: Alias) -> Option<LinkId> {
         let member = self.by_alias.remove(&alias)?;
+        if let Some(visits) = &mut self.visits {
+            let (sender, hidden) = (member.sender.clone(), member.hidden);
+            visits.push(Visit { alias, sender, hidden, came: false });
+        }
         self.aliases.remove(&member.sender);
         self.former.retain(|_, seat| *seat != alias);
         // Somebody nobody heard of yet need not be taken back.
@@ -133,6 +139,38 @@ impl Members {
             None => self.left.push(alias),
         }
         Some(member.link)
+    }
+
+    /// A number that no member has, nor will have.
+    pub(super) fn reserve(&mut self) -> Alias {
+        let alias = Alias(self.next_alias);
+        self.next_alias += 1;
+        alias
+    }
+
+    /// Everybody, in order of joining.
+    pub(super) fn aliases(&self) -> Vec<Alias> {
+        self.by_alias.keys().copied().collect()
+    }
+
+    /// Notes from now on who comes and goes.
+    pub(super) fn note_visits(&mut self) {
+        if self.visits.is_none() {
+            self.visits = Some(Vec::new());
+            self.aliases().into_iter().for_each(|alias| self.note(alias));
+        }
+    }
+
+    /// Who came and went since the last call.
+    pub(super) fn take_visits(&mut self) -> Vec<Visit> {
+        self.visits.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn note(&mut self, alias: Alias) {
+        if let (Some(visits), Some(member)) = (&mut self.visits, self.by_alias.get(&alias)) {
+            let (sender, hidden) = (member.sender.clone(), member.hidden);
+            visits.push(Visit { alias, sender, hidden, came: true });
+        }
     }
 
     /// Moves a seat to another link. The line of the one it had, which is returned, may still speak for it.

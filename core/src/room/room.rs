@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Ordered};
 use super::frame::{CloseReason, Frame, Link};
+use super::governing::Announcer;
 use super::links::Links;
 use super::members::{Members, Newcomer};
 use super::{Delivery, JoinError, LinkId, MAX_ORDERED_PAYLOAD, Outgoing, Packet, RoomId, SendError, Sender};
@@ -58,6 +59,8 @@ pub struct Room {
     links: Links,
     /// Members with unsent packets, each once, in order of their first.
     unsent: Vec<Alias>,
+    /// Who spoke last of those who have no seat.
+    pub(super) announcer: Option<Announcer>,
     last_tick: Option<Duration>,
 }
 
@@ -71,6 +74,7 @@ impl Room {
             members: Members::default(),
             links: Links::new(tag),
             unsent: Vec::new(),
+            announcer: None,
             last_tick: None,
         }
     }
@@ -253,7 +257,7 @@ impl Room {
     }
 
     /// Pushes a frame with one packet to all whom it is for but its sender's own link.
-    fn push(&mut self, from: Alias, to: Option<&[Alias]>, frame: &Frame, report: &mut Report) {
+    pub(super) fn push(&mut self, from: Alias, to: Option<&[Alias]>, frame: &Frame, report: &mut Report) {
         let (own, before) = (self.members.one(from).map(|member| member.link), report.too_large);
         match to {
             None => self.links.spread(frame, |link| usize::from(own != Some(link)), report),
@@ -323,7 +327,7 @@ impl Room {
         self.push(from, to.as_deref(), &Frame::Batch(Arc::new(batch)), report);
     }
 
-    fn drop_gone(&mut self) -> usize {
+    pub(super) fn drop_gone(&mut self) -> usize {
         let gone = self.links.take_gone();
         gone.iter().for_each(|link| self.close_link(*link));
         gone.len()
@@ -342,7 +346,7 @@ impl Room {
     }
 
     /// Takes a seat away and, when it was the link's only one, tells and drops the link.
-    fn evict(&mut self, alias: Alias, reason: CloseReason) {
+    pub(super) fn evict(&mut self, alias: Alias, reason: CloseReason) {
         let Some(link) = self.members.unseat(alias) else { return };
         if self.links.is_of(link, alias) {
             self.links.close(link, reason);

@@ -1,6 +1,7 @@
 //! `livekit.*`.
 
 use super::{Public, Secret};
+use crate::outbound::ServiceUrl;
 use atoll_core::auth::LivekitKeys;
 use axum::http::Uri;
 use std::fmt;
@@ -29,6 +30,8 @@ pub struct Livekit {
     pub former_api_key: Option<String>,
     /// `livekit.former_api_secret`: what the secret was before; its tokens are still taken.
     pub former_api_secret: Option<Secret>,
+    /// `livekit.webhook_urls`: who is told of what happens in rooms.
+    pub webhook_urls: Vec<ServiceUrl>,
     /// `livekit.url`: a LiveKit elsewhere.
     pub url: Option<LivekitUrl>,
 }
@@ -44,6 +47,8 @@ pub struct LivekitDoor {
     pub ice_servers: Vec<IceServer>,
     /// This machine's addresses as clients see them; those it has when there are none.
     pub public_ips: Vec<IpAddr>,
+    /// Who is told of what happens in rooms.
+    pub webhooks: Vec<ServiceUrl>,
 }
 
 /// A STUN or TURN server. As text: its URL, and for TURN the user's name and password, each after a space.
@@ -98,6 +103,7 @@ impl Livekit {
             tcp: self.tcp,
             ice_servers: self.ice_servers.clone(),
             public_ips: public.ips.clone(),
+            webhooks: self.webhook_urls.clone(),
         })
     }
 }
@@ -121,6 +127,7 @@ impl Default for Livekit {
             api_secret: None,
             former_api_key: None,
             former_api_secret: None,
+            webhook_urls: Vec::new(),
             url: None,
         }
     }

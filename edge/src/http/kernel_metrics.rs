@@ -49,6 +49,18 @@ pub(super) fn write(page: &mut Page, kernels: &KernelStatus, topics: &TopicsStat
     for (reason, count) in [("unknown", ice.tcp_unknown), ("crowded", ice.tcp_crowded)] {
         page.labelled("atoll_livekit_tcp_refused_total", "reason", reason, count);
     }
+    let api = &kernels.livekit_api;
+    page.counter("atoll_livekit_api_calls_total", "Calls of LiveKit's server API, by what came of them.");
+    for (outcome, count) in [("answered", api.answered), ("refused", api.refused)] {
+        page.labelled("atoll_livekit_api_calls_total", "outcome", outcome, count);
+    }
+    page.counter("atoll_livekit_webhooks_total", "Events for receivers of webhooks, by what came of them.");
+    let outcomes =
+        [("delivered", api.webhooks_delivered), ("failed", api.webhooks_failed), ("shed", api.webhooks_shed)];
+    for (outcome, count) in outcomes {
+        page.labelled("atoll_livekit_webhooks_total", "outcome", outcome, count);
+    }
+    page.total("atoll_livekit_webhook_retries_total", "Further tries to tell one.", api.webhooks_retried);
     let rooms = &kernels.ws_room_packets;
     page.total("atoll_ws_room_replaced_total", "Updates for slow clients that newer ones replaced.", rooms.replaced);
     page.total("atoll_ws_room_dropped_total", "Events and voice that slow clients missed.", rooms.dropped);

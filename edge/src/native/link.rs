@@ -146,11 +146,15 @@ impl Link for NativeLink {
                 Pressure::Flowing
             }
             // A kicked session hears of it from the region, a resumed one knows. In a room that was joined an address can be
-            // proved without a session.
+            // proved without a session. Of a seat that was taken away nobody else tells.
             Frame::Closed(reason) => {
-                if let Some(lost) = self.lost.take().filter(|_| reason == CloseReason::Kicked) {
-                    lost.set();
+                let is_removed = matches!(reason, CloseReason::Removed | CloseReason::Deleted);
+                let lost = self.lost.take().filter(|_| is_removed || reason == CloseReason::Kicked);
+                if is_removed || lost.is_some() {
                     self.ways.refusals.add(ErrorCode::RoomLost);
+                }
+                if let Some(lost) = lost {
+                    lost.set();
                 }
                 Pressure::Gone
             }

@@ -4,17 +4,19 @@ mod catalyst;
 mod ethereum;
 mod scenes;
 mod service_url;
+mod webhook;
 
 pub use catalyst::CatalystUrls;
 pub(crate) use catalyst::{Catalyst, Service};
 pub use ethereum::Ethereum;
 pub(crate) use scenes::{Scene, Scenes};
 pub use service_url::{BaseUrl, ServiceUrl, ServiceUrlError};
+pub(crate) use webhook::Webhook;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -62,7 +64,8 @@ pub(crate) struct Answer {
 /// Posts a question to a service and gives its answer, of at most `most` bytes, if that has the status 200. The caller bounds
 /// the time.
 pub(crate) async fn post(url: &ServiceUrl, question: &Value, most: usize) -> Result<Value, AskError> {
-    let answer = ask(Method::POST, url, question.to_string().into(), most).await?;
+    let question = question.to_string().into();
+    let answer = ask(Method::POST, url, &[(CONTENT_TYPE, JSON)], question, most).await?;
     if answer.status != StatusCode::OK {
         return Err(AskError::Status(answer.status.as_u16()));
     }
@@ -71,14 +74,23 @@ pub(crate) async fn post(url: &ServiceUrl, question: &Value, most: usize) -> Res
 
 /// Gets a page of a service, of at most `most` bytes and whatever status. The caller bounds the time.
 pub(crate) async fn get(url: &ServiceUrl, most: usize) -> Result<Answer, AskError> {
-    ask(Method::GET, url, Bytes::new(), most).await
+    ask(Method::GET, url, &[(CONTENT_TYPE, JSON)], Bytes::new(), most).await
 }
 
-async fn ask(method: Method, url: &ServiceUrl, body: Bytes, most: usize) -> Result<Answer, AskError> {
+async fn ask(
+    method: Method,
+    url: &ServiceUrl,
+    headers: &[(HeaderName, &str)],
+    body: Bytes,
+    most: usize,
+) -> Result<Answer, AskError> {
     let url = url.as_url();
     let host = url.host_str().unwrap_or_default();
     let address = format!("{host}:{}", url.port_or_known_default().unwrap_or(443));
-    let request = Request::builder().method(method).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON);
+    let mut request = Request::builder().method(method).header(ACCEPT, JSON);
+    for (name, value) in headers {
+        request = request.header(name, *value);
+    }
     let request = request
         .uri(&url[Position::BeforePath..Position::AfterQuery])
         .header(HOST, &url[Position::BeforeHost..Position::AfterPort])

@@ -27,6 +27,17 @@ pub struct Asked {
     pub what: String,
     /// The body as JSON; `null` when it is none.
     pub body: Value,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
+    head: String,
+}
+
+impl Asked {
+    /// The value of a header, if it was there; its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+    }
 }
 
 impl Upstream {
@@ -83,7 +94,8 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     stream.read_exact(&mut body).await?;
     let what = head.split(' ').take(2).collect::<Vec<_>>().join(" ");
     let answer = lock(&shared.pages).get(&what).cloned();
-    lock(&shared.asked).push(Asked { what, body: serde_json::from_slice(&body).unwrap_or_default() });
+    let json = serde_json::from_slice(&body).unwrap_or_default();
+    lock(&shared.asked).push(Asked { what, body: json, bytes: body, head });
     let (status, body) = answer.unwrap_or((404, "nothing here".to_owned()));
     let head = format!("HTTP/1.1 {status} Any\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).await?;

@@ -1,13 +1,15 @@
 //! A light client of LiveKit's protocol with two connections, on another WebRTC than the edge's.
 //!
-//! [`Bot`] is a whole client. [`Line`] is its WebSocket alone, for who is to misbehave; [`token`] makes what lets them in.
+//! [`Api`] asks the server API. [`Bot`] is a whole client. [`Line`] is its WebSocket alone, for who is to misbehave; [`token`] makes what lets them in.
 
+mod api;
 mod connection;
 mod line;
 mod listening;
 mod sound;
 mod token;
 
+pub use api::Api;
 pub use connection::{Ear, News, Side, Transport};
 pub use line::{Line, path, path_back, status_of};
 pub use listening::Heard;

@@ -4,6 +4,7 @@ mod addressed;
 mod at_once;
 mod broadcast;
 mod generations;
+mod governed;
 mod hidden;
 mod limits;
 mod membership;

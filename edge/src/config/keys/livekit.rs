@@ -93,6 +93,17 @@ pub(super) const FORMER_API_SECRET: Key = Key {
     set: |config, value| secret(value).map(|secret| config.livekit.former_api_secret = Some(secret)),
 };
 
+pub(super) const WEBHOOK_URLS: Key = Key {
+    name: "livekit.webhook_urls",
+    flag: None,
+    placeholder: "URL,...",
+    help: "Who is told that somebody came to a room or left, and that it began or ended: a POST for each, signed as LiveKit's; nobody when not set",
+    rule: "a list of up to 64 `http` or `https` URLs",
+    example: "[\"https://game.example.org/livekit\"]",
+    written: |config| list(&config.livekit.webhook_urls),
+    set: |config, value| value.list().map(|urls| config.livekit.webhook_urls = urls),
+};
+
 pub(super) const URL: Key = Key {
     name: "livekit.url",
     flag: None,

@@ -187,6 +187,7 @@ pub const KEYS: &[Key] = &[
     livekit::API_SECRET,
     livekit::FORMER_API_KEY,
     livekit::FORMER_API_SECRET,
+    livekit::WEBHOOK_URLS,
     livekit::URL,
     realm::KERNELS_BFF_P2P,
     realm::KERNELS_BFF_COORDINATES,

@@ -96,7 +96,7 @@ fn a_source_that_is_silent_leaves_what_a_weaker_one_said() {
                 [archipelago]\nflush_interval = 3\njoin_distance = 11\nleave_distance = 12.5\nmax_peers = 13\n\
                 peer_timeout = 14\nroom_prefix = 'f'\n[limits]\nmax_sessions = 15\nmax_room_members = 16\npre_auth = 20\npre_auth_per_ip = 17\nhttp_rate = 21\nhttp_burst = 22\n\
                 [tls]\ncertificate = '/c'\nkey = '/k'\n[public]\nhttp_url = 'http://h'\nquic_url = 'https://q:1'\n\
-                ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[rooms]\nrules = ['x open']\n[ws_room]\nsecret = '0123456789abcdef'\nformer_secret = '0123456789abcdef'\nurl = 'http://r'\n[transport]\ndefault = 'livekit'\n[livekit]\nenabled = false\nlisten = '[::1]:3'\ntcp = false\nice_servers = ['stun:s']\napi_key = 'k'\napi_secret = '0123456789abcdef'\nformer_api_key = 'f'\nformer_api_secret = '0123456789abcdef'\nurl = 'wss://l'\n[kernels]\nbff_p2p = true\nbff_coordinates = 'float'\narchipelago_ws_room = false\n[region]\nallow_split = true\n[nats]\nurl = ['nats://n']\nuser = 'u'\npassword = 'p'\nroots = '/r'\ncertificate = '/c'\nkey = '/k'\n\
+                ips = ['::2']\n[session]\nresume_window = 18\n[room]\ntick = 0.5\n[rooms]\nrules = ['x open']\n[ws_room]\nsecret = '0123456789abcdef'\nformer_secret = '0123456789abcdef'\nurl = 'http://r'\n[transport]\ndefault = 'livekit'\n[livekit]\nenabled = false\nlisten = '[::1]:3'\ntcp = false\nice_servers = ['stun:s']\napi_key = 'k'\napi_secret = '0123456789abcdef'\nformer_api_key = 'f'\nformer_api_secret = '0123456789abcdef'\nwebhook_urls = ['http://w']\nurl = 'wss://l'\n[kernels]\nbff_p2p = true\nbff_coordinates = 'float'\narchipelago_ws_room = false\n[region]\nallow_split = true\n[nats]\nurl = ['nats://n']\nuser = 'u'\npassword = 'p'\nroots = '/r'\ncertificate = '/c'\nkey = '/k'\n\
                 engine_subjects = false\ndocumented_subjects = false\ndocumented_heartbeats = true\nclient_proto_coordinates = 'float'\nengine_coordinates = 'double'\n[shutdown]\ngrace = 19\n";
     let config = Given::file(file).read().unwrap();
     // Of the ways to say who one is there can be one.
@@ -242,6 +242,7 @@ fn a_list_is_an_array_in_the_file_and_separated_by_commas_elsewhere() {
     for (name, items, wrong) in [
         ("trusted_proxies", ["10.0.0.0/8", "::1"], "10.0.0.1/8"),
         ("allowed_origins", ["https://a.example", "http://localhost:8000"], "a.example"),
+        ("livekit.webhook_urls", ["http://127.0.0.1:1/hook", "https://a.example/hook"], "ws://a.example"),
         ("public.ips", ["203.0.113.7", "2001:db8::7"], "edge.example"),
     ] {
         let key = key_of(name);
