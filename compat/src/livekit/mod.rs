@@ -37,6 +37,7 @@ mod speech;
 mod stun;
 mod talk;
 mod tracks;
+mod turn;
 
 pub use livekit_protocol::IceServer;
 pub use ports::IcePorts;

@@ -87,6 +87,8 @@ pub(super) struct Peer {
     free: usize,
     deadline: Instant,
     is_connected: bool,
+    /// It was told something since it was driven.
+    is_touched: bool,
 }
 
 impl Peer {
@@ -126,6 +128,7 @@ impl Peer {
             free: 0,
             deadline: now,
             is_connected: false,
+            is_touched: true,
         }
     }
 
@@ -150,6 +153,7 @@ impl Peer {
         carried: HashMap<String, Carried>,
         free: usize,
     ) -> Result<String, SdpError> {
+        self.is_touched = true;
         check(offer)?;
         let offer = SdpOffer::from_sdp_string(offer).map_err(|error| SdpError::Refused(error.to_string()))?;
         let answer = self.rtc.sdp_api().accept_offer(offer).map_err(|error| SdpError::Refused(error.to_string()))?;
@@ -159,6 +163,7 @@ impl Peer {
 
     /// The client's answer to the offer of this number; to any, when the client knows no numbers.
     pub(super) fn take_answer(&mut self, number: u32, answer: &str) -> Result<(), SdpError> {
+        self.is_touched = true;
         check(answer)?;
         let (asked, pending) = self.pending.take().ok_or(SdpError::Unasked)?;
         if number != 0 && number != asked {
@@ -185,6 +190,7 @@ impl Peer {
     /// `with_channels` for the first, `restart` when the client has lost its way here. `None` when nothing
     /// is to be said.
     pub(super) fn offer(&mut self, wanted: &[Carried], with_channels: bool, restart: bool) -> Option<(u32, String)> {
+        self.is_touched = true;
         self.pending = None;
         let mut api = self.rtc.sdp_api();
         if with_channels {
@@ -250,6 +256,7 @@ impl Peer {
         let received = Receive::new(datagram.protocol, datagram.source, local, &datagram.bytes);
         if let Ok(received) = received {
             let input = Input::Receive(Instant::now(), received);
+            self.is_touched = true;
             // One that cannot be taken in is one lost, whoever sent it; the library says by itself when a connection is over.
             if self.rtc.accepts(&input)
                 && let Err(error) = self.rtc.handle_input(input)
@@ -269,6 +276,7 @@ impl Peer {
 
     /// Whether a message is on its way; false when the connection holds as many as it may, or has no such channel yet.
     pub(super) fn write(&mut self, lane: Lane, message: &[u8]) -> bool {
+        self.is_touched = true;
         let id = if lane == Lane::Reliable { self.reliable } else { self.lossy };
         let channel = id.and_then(|id| self.rtc.channel(id));
         channel.is_some_and(|mut channel| channel.write(true, message).unwrap_or(false))
@@ -276,6 +284,7 @@ impl Peer {
 
     /// Sends a packet of the track in the section of this name.
     pub(super) fn write_media(&mut self, mid: &str, sequence: u64, time: u32, packet: &RtpPacket) {
+        self.is_touched = true;
         let mid = Mid::from(mid);
         let Some(kind) = self.rtc.media(mid).and_then(|media| media.remote_pts().first().copied()) else { return };
         let mut api = self.rtc.direct_api();
@@ -294,13 +303,17 @@ impl Peer {
 
     /// Ends it, as politely as the time allows.
     pub(super) fn close(&mut self, ports: &Ports) {
+        self.is_touched = true;
         let _ = self.rtc.close();
         self.drive(ports, &mut Vec::new());
     }
 
-    /// Sends what is to be sent, and tells what happened.
+    /// Sends what is to be sent, and tells what happened: nothing, of one that was told nothing and whose time has not come.
     pub(super) fn drive(&mut self, ports: &Ports, events: &mut Vec<PeerEvent>) {
         let now = Instant::now();
+        if !std::mem::take(&mut self.is_touched) && now < self.deadline {
+            return;
+        }
         if self.deadline <= now && self.rtc.handle_input(Input::Timeout(now)).is_err() {
             self.rtc.disconnect();
         }

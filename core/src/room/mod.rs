@@ -27,7 +27,7 @@ pub use frame::{CloseReason, Frame, Link, MemberList, Pressure, WEBTRANSPORT_PRE
 pub use members::Newcomer;
 pub use outgoing::Outgoing;
 pub use payload::{Older, Payload};
-pub use room::{Joined, Report, Room, Settings};
+pub use room::{Joined, Report, Room, Settings, tick_interval};
 
 use atoll_proto::Address;
 use atoll_proto::datagram::{Alias, MAX_PAYLOAD, Sequence};
