@@ -34,6 +34,7 @@ impl Peer {
         free: usize,
         in_full: &HashSet<String>,
     ) -> Result<String, SdpError> {
+        self.is_touched = true;
         check(offer)?;
         let offer = SdpOffer::from_sdp_string(offer).map_err(|error| SdpError::Refused(error.to_string()))?;
         let answer = self.rtc.sdp_api().accept_offer(offer).map_err(|error| SdpError::Refused(error.to_string()))?;
@@ -43,6 +44,7 @@ impl Peer {
 
     /// The client's answer to the offer of this number; to any, when the client knows no numbers.
     pub(super) fn take_answer(&mut self, number: u32, answer: &str) -> Result<(), SdpError> {
+        self.is_touched = true;
         check(answer)?;
         let (asked, pending) = self.pending.take().ok_or(SdpError::Unasked)?;
         if number != 0 && number != asked {
@@ -69,6 +71,7 @@ impl Peer {
     /// `with_channels` for the first, `restart` when the client has lost its way here. `None` when nothing
     /// is to be said.
     pub(super) fn offer(&mut self, wanted: &[Carried], with_channels: bool, restart: bool) -> Option<(u32, String)> {
+        self.is_touched = true;
         self.pending = None;
         let mut api = self.rtc.sdp_api();
         if with_channels {

@@ -15,6 +15,7 @@ use super::signals::{Signals, come_again, go};
 use super::speech::Speech;
 use super::talk::Talk;
 use super::tracks::{Heard, Published};
+use super::turn::Turn;
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::LivekitToken;
@@ -28,7 +29,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 /// How long the first connection may take.
 const CONNECTING: Duration = Duration::from_secs(15);
@@ -80,6 +81,8 @@ pub(super) struct Participant {
     pub(super) is_active: bool,
     /// Since when the data channels have taken nothing more, if they do not.
     pub(super) full_since: Option<Instant>,
+    /// Until when its news waits for more.
+    pub(super) turn: Turn,
     /// When its token is to be renewed.
     pub(super) refresh_at: Instant,
     /// When it has to be connected at the latest.
@@ -104,13 +107,16 @@ impl Participant {
         let seat = Arc::clone(self.talk.seat());
         let mut over = pin!(seat.over());
         let mut evicted = pin!(spot.evicted());
+        let mut sleep = pin!(sleep_until(Instant::now().into()));
         let mut datagrams: Vec<Datagram> = Vec::with_capacity(DATAGRAMS);
         let ended = loop {
             if let Some(ended) = self.pump() {
                 break ended;
             }
-            let outgoing = Arc::clone(self.signals.outgoing());
-            let deadline = self.deadline(lost_at);
+            let deadline = self.deadline(lost_at).into();
+            if sleep.deadline() != deadline {
+                sleep.as_mut().reset(deadline);
+            }
             let input = tokio::select! {
                 biased;
                 over = &mut over => {
@@ -129,13 +135,13 @@ impl Participant {
                     Some(returned) => Input::Returned(returned),
                     None => continue,
                 },
-                request = gate.receive(&outgoing) => match request {
+                request = gate.receive(self.signals.outgoing()) => match request {
                     Ok(request) => Input::Request(request),
                     Err(ended) => Input::SocketEnded(ended),
                 },
                 () = self.inbox.receive(&mut datagrams, DATAGRAMS) => Input::Datagrams,
                 () = self.mailbox.news() => Input::News,
-                () = tokio::time::sleep_until(deadline.into()) => Input::Time,
+                () = &mut sleep => Input::Time,
             };
             let ended = match input {
                 Input::Request(request) => self.request(&request).err(),
@@ -183,7 +189,8 @@ impl Participant {
     fn deadline(&self, lost_at: Option<Instant>) -> Instant {
         let peers = [Some(self.publisher.deadline()), self.subscriber.as_ref().map(Peer::deadline)];
         let refresh_at = self.has_joined.then_some(self.refresh_at);
-        let others = [lost_at.map(|at| at + AWAY), self.patience, self.speech.due(), self.quality.due(), refresh_at];
+        let (away, quality) = (lost_at.map(|at| at + AWAY), self.quality.due());
+        let others = [away, self.patience, self.speech.due(), quality, refresh_at, self.turn.due()];
         // Afterwards it is looked at when there is more.
         let standing = self.full_since.map(|since| since + STANDING).filter(|at| *at > Instant::now());
         let soonest = peers.into_iter().chain(others).chain([standing]).flatten().min();
@@ -318,6 +325,9 @@ impl Participant {
 
     /// Writes what waits, as much as the connection takes: all that a tick brought, before it is driven.
     fn send_data(&mut self) {
+        if self.turn.is_over(Instant::now()) {
+            self.mailbox.release();
+        }
         if self.full_since.is_some() {
             return;
         }
@@ -341,8 +351,12 @@ impl Participant {
                     return;
                 }
             }
+            // One packet takes both.
+            self.mailbox.release();
         }
+        let mut has_news = false;
         while let Some((batch, own)) = self.mailbox.pop_batch() {
+            has_news = true;
             for (at, (from, _, message)) in words.batch(&batch).each().enumerate() {
                 if Some(from) == own {
                     continue;
@@ -368,6 +382,9 @@ impl Participant {
                     return;
                 }
             }
+        }
+        if has_news && self.turn.begin(self.door.doorway.region.settings().tick, self.others.len() + 1) {
+            self.mailbox.hold();
         }
     }
 

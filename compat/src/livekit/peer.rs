@@ -91,6 +91,8 @@ pub(super) struct Peer {
     /// Data channels that the client has opened.
     channels: usize,
     is_connected: bool,
+    /// It was told something since it was driven.
+    pub(super) is_touched: bool,
 }
 
 impl Peer {
@@ -132,6 +134,7 @@ impl Peer {
             clock: now,
             channels: 0,
             is_connected: false,
+            is_touched: true,
         }
     }
 
@@ -155,6 +158,7 @@ impl Peer {
         let received = Receive::new(datagram.protocol, datagram.source, local, &datagram.bytes);
         if let Ok(received) = received {
             self.clock = Instant::now();
+            self.is_touched = true;
             let input = Input::Receive(self.clock, received);
             // One that cannot be taken in is one lost, whoever sent it; the library says by itself when a connection is over.
             if self.rtc.accepts(&input)
@@ -175,6 +179,7 @@ impl Peer {
 
     /// Has a message sent with the next drive.
     pub(super) fn write(&mut self, lane: Lane, message: &[u8]) -> Written {
+        self.is_touched = true;
         let now = Instant::now();
         if now > self.clock + STALE {
             self.turn(now);
@@ -199,6 +204,7 @@ impl Peer {
 
     /// Sends a packet of the track in the section of this name.
     pub(super) fn write_media(&mut self, mid: &str, sequence: u64, time: u32, packet: &RtpPacket) {
+        self.is_touched = true;
         let mid = Mid::from(mid);
         let Some(kind) = self.rtc.media(mid).and_then(|media| media.remote_pts().first().copied()) else { return };
         let mut api = self.rtc.direct_api();
@@ -217,13 +223,17 @@ impl Peer {
 
     /// Ends it, as politely as the time allows.
     pub(super) fn close(&mut self, ports: &Ports) {
+        self.is_touched = true;
         let _ = self.rtc.close();
         self.drive(ports, &mut Vec::new());
     }
 
-    /// Sends what is to be sent, and tells what happened.
+    /// Sends what is to be sent, and tells what happened: nothing, of one that was told nothing and whose time has not come.
     pub(super) fn drive(&mut self, ports: &Ports, events: &mut Vec<PeerEvent>) {
         let now = Instant::now();
+        if !std::mem::take(&mut self.is_touched) && now < self.deadline {
+            return;
+        }
         if self.deadline <= now {
             self.turn(now);
         }
