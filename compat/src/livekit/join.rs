@@ -14,7 +14,6 @@ use super::signals::{Signals, come_again, go};
 use super::speech::Speech;
 use super::talk::Talk;
 use super::tracks::{Heard, Published, livekit_source};
-use super::turn::Turn;
 use super::{Door, SEATS_OF_ADDRESS};
 use crate::counters::{DoorName, Refusal};
 use crate::doorway::{Arrival, ClientAddress};
@@ -194,7 +193,6 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
         first: Some(wish),
         is_active: false,
         full_since: None,
-        turn: Turn::default(),
         refresh_at: Instant::now(),
         patience: Participant::first_patience(),
         token,

@@ -2,7 +2,6 @@
 
 use super::data::Words;
 use super::notice::Notice;
-use super::turn;
 use crate::counters::RoomCounters;
 use crate::late::Late;
 use atoll_core::limit::{Budget, Share};
@@ -66,8 +65,6 @@ struct State {
     media: VecDeque<Notice>,
     batches: VecDeque<Arc<Batch>>,
     late: Late,
-    /// The participant has just had its turn of news: a batch waits for the next one.
-    is_held: bool,
     own: Option<Alias>,
     is_too_slow: bool,
     is_closed: bool,
@@ -90,7 +87,6 @@ impl Mailbox {
             media: VecDeque::new(),
             batches: VecDeque::new(),
             late: Late::default(),
-            is_held: false,
             own: None,
             is_too_slow: false,
             is_closed: false,
@@ -151,26 +147,12 @@ impl Mailbox {
         if state.is_too_slow || state.is_closed {
             return;
         }
-        state.is_held = state.is_held && state.batches.is_empty() && turn::can_wait(&batch);
-        let waits = state.is_held;
         state.batches.push_back(batch);
         if state.batches.len() > BATCHES || !state.late.is_empty() {
             state.put_together(self.words, &self.counters);
         }
         drop(state);
-        if !waits {
-            self.news.notify_one();
-        }
-    }
-
-    /// From now on a batch waits for the next one, so that both go out together.
-    pub(super) fn hold(&self) {
-        self.lock().is_held = true;
-    }
-
-    /// Nothing waits for anything any more.
-    pub(super) fn release(&self) {
-        self.lock().is_held = false;
+        self.news.notify_one();
     }
 
     /// What the participant understands.
@@ -236,10 +218,10 @@ impl Mailbox {
         std::mem::take(&mut self.lock().media)
     }
 
-    /// The next batch, unless it waits for another or for signals, and whose news in it the participant does not hear.
+    /// The next batch, unless signals wait, and whose news in it the participant does not hear.
     pub(super) fn pop_batch(&self) -> Option<(Arc<Batch>, Option<Alias>)> {
         let mut state = self.lock();
-        if state.is_held || !state.signals.is_empty() {
+        if !state.signals.is_empty() {
             return None;
         }
         let own = state.own;

@@ -44,7 +44,6 @@ mod speech;
 mod stun;
 mod talk;
 mod tracks;
-mod turn;
 
 pub use api::WebhookReceiver;
 pub use livekit_protocol::IceServer;

@@ -15,7 +15,6 @@ use super::signals::{Signals, come_again, go};
 use super::speech::Speech;
 use super::talk::Talk;
 use super::tracks::{Heard, Published};
-use super::turn::Turn;
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::LivekitToken;
@@ -81,8 +80,6 @@ pub(super) struct Participant {
     pub(super) is_active: bool,
     /// Since when the data channels have taken nothing more, if they do not.
     pub(super) full_since: Option<Instant>,
-    /// Until when its news waits for more.
-    pub(super) turn: Turn,
     /// When its token is to be renewed.
     pub(super) refresh_at: Instant,
     /// When it has to be connected at the latest.
@@ -190,7 +187,7 @@ impl Participant {
         let peers = [Some(self.publisher.deadline()), self.subscriber.as_ref().map(Peer::deadline)];
         let refresh_at = self.has_joined.then_some(self.refresh_at);
         let (away, quality) = (lost_at.map(|at| at + AWAY), self.quality.due());
-        let others = [away, self.patience, self.speech.due(), quality, refresh_at, self.turn.due()];
+        let others = [away, self.patience, self.speech.due(), quality, refresh_at];
         // Afterwards it is looked at when there is more.
         let standing = self.full_since.map(|since| since + STANDING).filter(|at| *at > Instant::now());
         let soonest = peers.into_iter().chain(others).chain([standing]).flatten().min();
@@ -325,9 +322,6 @@ impl Participant {
 
     /// Writes what waits, as much as the connection takes: all that a tick brought, before it is driven.
     fn send_data(&mut self) {
-        if self.turn.is_over(Instant::now()) {
-            self.mailbox.release();
-        }
         if self.full_since.is_some() {
             return;
         }
@@ -351,12 +345,8 @@ impl Participant {
                     return;
                 }
             }
-            // One packet takes both.
-            self.mailbox.release();
         }
-        let mut has_news = false;
         while let Some((batch, own)) = self.mailbox.pop_batch() {
-            has_news = true;
             for (at, (from, _, message)) in words.batch(&batch).each().enumerate() {
                 if Some(from) == own {
                     continue;
@@ -382,9 +372,6 @@ impl Participant {
                     return;
                 }
             }
-        }
-        if has_news && self.turn.begin(self.door.doorway.region.settings().tick, self.others.len() + 1) {
-            self.mailbox.hold();
         }
     }
 

@@ -29,7 +29,7 @@ pub use governing::Visit;
 pub use members::Newcomer;
 pub use outgoing::Outgoing;
 pub use payload::{Older, Payload};
-pub use room::{Joined, Report, Room, Settings, tick_interval};
+pub use room::{Joined, Report, Room, Settings};
 
 use atoll_proto::Address;
 use atoll_proto::datagram::{Alias, MAX_PAYLOAD, Sequence};

@@ -204,7 +204,7 @@ impl Room {
         if self.unsent.is_empty() && !self.members.has_news() && !links {
             return None;
         }
-        let interval = self.settings.tick.unwrap_or_else(|| tick_interval(self.members.len()));
+        let interval = self.settings.tick.unwrap_or_else(|| interval(self.members.len()));
         Some(self.last_tick.map_or(now, |last| now.max(last.saturating_add(interval))))
     }
 
@@ -356,7 +356,7 @@ impl Room {
 
 /// The time between two ticks of a room with so many members: 50 Hz down to 20 Hz, because the cost of a tick is one
 /// packet or more to each of them.
-pub const fn tick_interval(members: usize) -> Duration {
+const fn interval(members: usize) -> Duration {
     let milliseconds = if members <= AT_ONCE {
         0
     } else if members <= 64 {
