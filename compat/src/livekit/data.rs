@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// Most addressees of one packet: more than a room has members.
 const MAX_ADDRESSEES: usize = 1024;
 
-/// Bytes of a lossy data packet around its payload: identity and sid.
-const OVERHEAD: usize = 96;
+/// Bytes of a data packet around its payload: identity and sid, twice.
+const OVERHEAD: usize = 160;
 
 /// What a participant is called, beside its identity: the same for all who are in the room with it.
 pub(super) fn sid(alias: Alias, sender: &Sender) -> String {
@@ -143,16 +143,10 @@ impl Said<'_> {
             Sender::Server(name) if **name == *SERVER => Default::default(),
             sender => (sender.to_string(), sid(self.from, sender)),
         };
-        // All clients find the sender of a user's packet inside it, and newer ones look outside first. What is sent ten times a second
-        // by everybody says it once.
-        let (outer_identity, outer_sid) = match kind {
-            DataKind::Reliable => (identity.clone(), sid.clone()),
-            DataKind::Lossy => Default::default(),
-        };
         #[allow(deprecated, reason = "clients before 2024 read them nowhere else")]
         let user = UserPacket {
-            participant_sid: sid,
-            participant_identity: identity,
+            participant_sid: sid.clone(),
+            participant_identity: identity.clone(),
             payload: self.payload.to_vec(),
             topic: self.topic.map(ToString::to_string),
             ..Default::default()
@@ -160,8 +154,8 @@ impl Said<'_> {
         #[allow(deprecated, reason = "clients before 2024 read it")]
         DataPacket {
             kind: kind as i32,
-            participant_identity: outer_identity,
-            participant_sid: outer_sid,
+            participant_identity: identity,
+            participant_sid: sid,
             value: Some(Value::User(user)),
             ..Default::default()
         }
