@@ -33,6 +33,7 @@ mod peer;
 mod permission;
 mod ports;
 mod presence;
+mod profile;
 mod quality;
 mod request;
 mod requests;

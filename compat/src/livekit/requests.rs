@@ -4,6 +4,7 @@ use super::api::room_sid;
 use super::join::permission;
 use super::lobby::Return;
 use super::participant::Participant;
+use super::profile::Profile;
 use super::request::Wish;
 use super::signals::{Signals, go};
 use super::tracks::source;
@@ -29,12 +30,6 @@ const PING_INTERVAL: i32 = 5;
 /// The server that clients take this for: the protocol number of what is served.
 const PROTOCOL: i32 = 15;
 const VERSION: &str = "1.8.4";
-
-/// Longest metadata, and attributes together, in bytes: LiveKit's own limit.
-const MAX_METADATA: usize = 64 * 1024;
-
-/// Longest name, in bytes.
-pub(super) const MAX_NAME: usize = 256;
 
 impl Participant {
     /// The first thing that it is told.
@@ -272,32 +267,11 @@ impl Participant {
     fn update_metadata(&mut self, update: UpdateParticipantMetadata) {
         use request_response::Reason;
         let UpdateParticipantMetadata { metadata, name, attributes, request_id } = update;
-        let size: usize = attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let reason = match () {
-            () if !self.token.grants.can_update_own_metadata => Reason::NotAllowed,
-            () if metadata.len() > MAX_METADATA || size > MAX_METADATA || name.len() > MAX_NAME => {
-                Reason::LimitExceeded
-            }
-            () => Reason::Ok,
-        };
-        if reason == Reason::Ok {
+        let mut reason = Reason::NotAllowed;
+        if self.token.grants.can_update_own_metadata {
+            let profile = Profile { name, metadata, attributes };
             self.change(|info| {
-                if !metadata.is_empty() {
-                    info.metadata = metadata;
-                }
-                if !name.is_empty() {
-                    info.name = name;
-                }
-                for (key, value) in attributes {
-                    // An empty value is how LiveKit's clients take one away.
-                    match value.is_empty() {
-                        true => info.attributes.remove(&key),
-                        false => info.attributes.insert(key, value),
-                    };
-                }
-                if info.attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_METADATA {
-                    info.attributes.clear();
-                }
+                reason = if profile.apply(info).is_ok() { Reason::Ok } else { Reason::LimitExceeded };
             });
         }
         if request_id != 0 {

@@ -12,7 +12,7 @@ const MAX_ROOMS: usize = 1024;
 const MAX_BYTES: usize = 16 << 20;
 
 /// Longest metadata of a room, in bytes: LiveKit's own limit.
-pub(super) const MAX_METADATA: usize = 64 * 1024;
+const MAX_METADATA: usize = 64 * 1024;
 
 /// Seconds that a room is kept which nobody has entered, and which everybody has left, where the program does not say: LiveKit's
 /// own figures.

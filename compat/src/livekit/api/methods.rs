@@ -2,11 +2,11 @@
 
 use super::Api;
 use super::book::{Found, Seated};
-use super::kept::{KeepError, MAX_METADATA};
+use super::kept::KeepError;
 use super::twirp::{Code, TwirpError};
 use crate::livekit::data::sid;
 use crate::livekit::notice::Notice;
-use crate::livekit::requests::MAX_NAME;
+use crate::livekit::profile::{MAX_NAME, Profile, TooLarge};
 use atoll_core::auth::LivekitCaller;
 use atoll_core::room::{CloseReason, Delivery, Outgoing, RoomId};
 use bytes::Bytes;
@@ -16,7 +16,6 @@ use livekit_protocol::{
     ListRoomsRequest, ListRoomsResponse, ParticipantInfo, RemoveParticipantResponse, Room, RoomParticipantIdentity,
     SendDataRequest, SendDataResponse, UpdateParticipantRequest, UpdateRoomMetadataRequest,
 };
-use std::collections::HashMap;
 
 /// Who it is that speaks to a room by this API, where a transport tells a name. LiveKit's clients are told none, as by LiveKit.
 pub(in crate::livekit) const SERVER: &str = "livekit";
@@ -87,30 +86,15 @@ impl Methods<'_> {
     pub(super) fn update_participant(&self, request: UpdateParticipantRequest) -> Result<ParticipantInfo, TwirpError> {
         self.govern(&request.room)?;
         let UpdateParticipantRequest { room, identity, metadata, permission, name, attributes } = request;
-        if metadata.len() > MAX_METADATA || name.len() > MAX_NAME {
-            return Err(too_large());
-        }
         let seated = self.one(&room, &identity)?;
         let change = move |info: &mut ParticipantInfo| {
-            if !metadata.is_empty() {
-                info.metadata = metadata;
-            }
-            if !name.is_empty() {
-                info.name = name;
-            }
-            for (key, value) in attributes {
-                // An empty value is how LiveKit's programs take one away.
-                match value.is_empty() {
-                    true => info.attributes.remove(&key),
-                    false => info.attributes.insert(key, value),
-                };
-            }
+            Profile { name, metadata, attributes }.apply(info).map_err(too_large)?;
             if let Some(mut permission) = permission {
                 // Who is in no list has a seat that is in none.
                 permission.hidden = info.permission.as_ref().is_some_and(|known| known.hidden);
                 info.permission = Some(permission);
             }
-            if size_of(&info.attributes) > MAX_METADATA { Err(too_large()) } else { Ok(()) }
+            Ok::<(), TwirpError>(())
         };
         let at = self.api.rooms.at(seated.tag);
         let Some(changed) = at.and_then(|room| room.govern(seated.alias, change)) else {
@@ -216,11 +200,6 @@ fn nobody(identity: &str) -> TwirpError {
     Code::NotFound.error(format!("participant {identity} does not exist"))
 }
 
-fn too_large() -> TwirpError {
-    let message = format!("metadata or attributes above {MAX_METADATA} bytes, or a name above {MAX_NAME}");
-    Code::InvalidArgument.error(message)
-}
-
-fn size_of(attributes: &HashMap<String, String>) -> usize {
-    attributes.iter().map(|(key, value)| key.len() + value.len()).sum()
+fn too_large(error: TooLarge) -> TwirpError {
+    Code::InvalidArgument.error(error.to_string())
 }
