@@ -1,9 +1,8 @@
 //! Packets of a room as LiveKit's data packets, and back.
 
-use super::api::SERVER;
 use crate::ws_room::frames::{translated, unix_ms};
 use atoll_core::room::{Batch, Encoding, Item, Older, Ordered, Payload, Sender};
-use atoll_proto::datagram::{Alias, Kind};
+use atoll_proto::datagram::{Alias, Kind, Tag};
 use atoll_proto::peek;
 use atoll_proto::room_frames::{Frames, FramesWriter};
 use bytes::Bytes;
@@ -17,6 +16,14 @@ const MAX_ADDRESSEES: usize = 1024;
 
 /// Bytes of a data packet around its payload: identity and sid, twice.
 const OVERHEAD: usize = 160;
+
+/// Who it is that speaks to a room by this API, where a transport tells a name. LiveKit's clients are told none, as by LiveKit.
+pub(super) const SERVER: &str = "livekit";
+
+/// What a room is called, beside its name.
+pub(super) fn room_sid(tag: Tag) -> String {
+    format!("RM_{:08x}", tag.0)
+}
 
 /// What a participant is called, beside its identity: the same for all who are in the room with it.
 pub(super) fn sid(alias: Alias, sender: &Sender) -> String {

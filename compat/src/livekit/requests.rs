@@ -1,13 +1,13 @@
 //! What a participant asks by its WebSocket.
 
-use super::api::room_sid;
+use super::data::room_sid;
 use super::join::permission;
 use super::lobby::Return;
 use super::participant::Participant;
 use super::profile::Profile;
 use super::request::Wish;
 use super::signals::{Signals, go};
-use super::tracks::source;
+use super::tracks::{opus, source};
 use crate::ended::Ended;
 use crate::socket::Socket;
 use atoll_core::auth::LIVEKIT_TOKEN_SECONDS;
@@ -15,7 +15,7 @@ use atoll_core::room::Sender;
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::{
-    AddTrackRequest, Codec, ConnectionQualityUpdate, DisconnectReason, JoinResponse, MediaSectionsRequirement,
+    AddTrackRequest, ConnectionQualityUpdate, DisconnectReason, JoinResponse, MediaSectionsRequirement,
     ParticipantInfo, Pong, ReconnectResponse, RequestResponse, Room, ServerInfo, SessionDescription, SignalRequest,
     TrackPublishedResponse, UpdateParticipantMetadata, request_response,
 };
@@ -285,11 +285,6 @@ impl Participant {
             self.signals.send(Message::RequestResponse(response));
         }
     }
-}
-
-/// The one codec of tracks.
-pub(super) fn opus() -> Codec {
-    Codec { mime: "audio/opus".to_owned(), fmtp_line: String::new() }
 }
 
 fn server_info() -> ServerInfo {

@@ -2,7 +2,7 @@
 
 use super::negotiation::MANY_SECTIONS;
 use super::sdp::{Carried, Section};
-use livekit_protocol::{AddTrackRequest, AudioTrackFeature, TrackInfo, TrackSource, TrackType};
+use livekit_protocol::{AddTrackRequest, AudioTrackFeature, Codec, TrackInfo, TrackSource, TrackType};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use str0m::media::Mid;
@@ -235,6 +235,11 @@ impl Heard {
         }
         u64::try_from(number).ok().map(|number| (number, time))
     }
+}
+
+/// The one codec of tracks.
+pub(super) fn opus() -> Codec {
+    Codec { mime: "audio/opus".to_owned(), fmtp_line: String::new() }
 }
 
 /// The source of a track, as tokens name it.

@@ -2,9 +2,9 @@
 
 use super::kept::{KeepError, Shelf};
 use super::webhooks::Webhooks;
-use crate::livekit::data::sid;
-use crate::livekit::requests::opus;
+use crate::livekit::data::{room_sid, sid};
 use crate::livekit::rooms::described;
+use crate::livekit::tracks::opus;
 use atoll_core::region::RoomWatch;
 use atoll_core::room::{RoomId, Sender, Visit};
 use atoll_proto::datagram::{Alias, Tag};
@@ -300,11 +300,6 @@ impl Drop for Expected {
             state.expected.remove(&self.key);
         }
     }
-}
-
-/// What a room is called, beside its name.
-pub(in crate::livekit) fn room_sid(tag: Tag) -> String {
-    format!("RM_{:08x}", tag.0)
 }
 
 fn by_another_door(alias: Alias, sender: &Sender, hidden: bool) -> ParticipantInfo {

@@ -4,7 +4,7 @@ use super::Api;
 use super::book::{Found, Seated};
 use super::kept::KeepError;
 use super::twirp::{Code, TwirpError};
-use crate::livekit::data::sid;
+use crate::livekit::data::{SERVER, sid};
 use crate::livekit::notice::Notice;
 use crate::livekit::profile::{MAX_NAME, Profile, TooLarge};
 use atoll_core::auth::LivekitCaller;
@@ -16,9 +16,6 @@ use livekit_protocol::{
     ListRoomsRequest, ListRoomsResponse, ParticipantInfo, RemoveParticipantResponse, Room, RoomParticipantIdentity,
     SendDataRequest, SendDataResponse, UpdateParticipantRequest, UpdateRoomMetadataRequest,
 };
-
-/// Who it is that speaks to a room by this API, where a transport tells a name. LiveKit's clients are told none, as by LiveKit.
-pub(in crate::livekit) const SERVER: &str = "livekit";
 
 /// Largest data, in bytes: with what is around it, it fits a message of a data channel.
 const MAX_DATA: usize = 64_000;

@@ -11,8 +11,7 @@ mod methods;
 mod twirp;
 mod webhooks;
 
-pub(super) use book::{Book, room_sid};
-pub(super) use methods::SERVER;
+pub(super) use book::Book;
 pub use webhooks::WebhookReceiver;
 pub(super) use webhooks::Webhooks;
 
