@@ -240,6 +240,10 @@ async fn what_a_participant_is_called_and_may_do_is_changed_at_once() {
     };
     assert_eq!(speaker.signal("the end of the track", ended).await, track);
     assert!(speaker.publish("again", TrackSource::Microphone).await.is_err());
+    // Nor when it comes back, though its first token still allows it.
+    speaker.cut();
+    speaker.resume().await.unwrap();
+    assert!(speaker.publish("once more", TrackSource::Microphone).await.is_err());
     speaker.say(Lane::Reliable, &chat("unheard")).await.unwrap();
     let all = json!({ "canPublish": true, "canPublishData": true, "canSubscribe": true });
     let more = api.does("UpdateParticipant", update(json!({ "permission": all }))).await;

@@ -125,7 +125,7 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
     socket.allow(MAX_SIGNAL);
     if let Some(sid) = wish.resumes.clone() {
         let (room, identity) = (token.room.clone(), token.identity.clone());
-        let returned = Box::new(Return { socket, wish, token });
+        let returned = Box::new(Return { socket, wish });
         let Err(returned) = door.lobby.hand_over(&room, &identity, &sid, returned) else { return };
         return turn_away(&door, returned.socket, Ended::SessionOver).await;
     }
@@ -146,7 +146,7 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
     let link = RoomLink::new(Arc::clone(&mailbox), Arc::clone(&door.counters));
     let sender = grant.sender().clone();
     let info = info(&token);
-    let _expected = door.book.expect(grant.room(), &sender, info.clone());
+    let expected = door.book.expect(grant.room(), &sender, info.clone());
     let seat = match door.doorway.region.join(grant, Box::new(link)).await {
         Ok(seat) => seat,
         Err(failed) => {
@@ -158,6 +158,8 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
             return turn_away(&door, socket, ended).await;
         }
     };
+    // A reseat is no visit that would have asked for it.
+    drop(expected);
     counters.logins.add(1);
     // From here on the seat counts, and not the wait for it.
     drop(arrival);
@@ -183,6 +185,8 @@ async fn serve(door: Door, socket: Socket, arrival: Arrival, token: LivekitToken
         signals: Signals::new(Arc::clone(&door.budget), Arc::clone(&door.counters)),
         others: BTreeMap::new(),
         departed: Departed::default(),
+        counted_at: None,
+        owes_count: false,
         published: Published::default(),
         heard: Heard::new(wish.auto_subscribe),
         speech: Speech::new(),
@@ -216,7 +220,7 @@ async fn say_and_close(mut socket: Socket, signals: &Signals, ended: Ended) {
 }
 
 /// What a token allows, as LiveKit's messages have it.
-pub(super) fn permission(grants: &LivekitGrants) -> ParticipantPermission {
+fn permission(grants: &LivekitGrants) -> ParticipantPermission {
     ParticipantPermission {
         can_subscribe: grants.can_subscribe,
         can_publish: grants.can_publish,

@@ -2,7 +2,6 @@
 
 use super::request::Wish;
 use crate::socket::Socket;
-use atoll_core::auth::LivekitToken;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
@@ -11,8 +10,6 @@ use tokio::sync::mpsc;
 pub(super) struct Return {
     pub(super) socket: Socket,
     pub(super) wish: Wish,
-    /// What it has shown this time.
-    pub(super) token: LivekitToken,
 }
 
 /// Who is here, by room, identity and sid.

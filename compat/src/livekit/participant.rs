@@ -66,6 +66,10 @@ pub(super) struct Participant {
     /// Everybody else in the room.
     pub(super) others: BTreeMap<Alias, Sender>,
     pub(super) departed: Departed,
+    /// When it was last told of its room.
+    pub(super) counted_at: Option<Instant>,
+    /// Its room has changed since.
+    pub(super) owes_count: bool,
     pub(super) published: Published,
     pub(super) heard: Heard,
     pub(super) speech: Speech,
@@ -187,7 +191,7 @@ impl Participant {
         let peers = [Some(self.publisher.deadline()), self.subscriber.as_ref().map(Peer::deadline)];
         let refresh_at = self.has_joined.then_some(self.refresh_at);
         let (away, quality) = (lost_at.map(|at| at + AWAY), self.quality.due());
-        let others = [away, self.patience, self.speech.due(), quality, refresh_at];
+        let others = [away, self.patience, self.speech.due(), quality, refresh_at, self.count_due()];
         // Afterwards it is looked at when there is more.
         let standing = self.full_since.map(|since| since + STANDING).filter(|at| *at > Instant::now());
         let soonest = peers.into_iter().chain(others).chain([standing]).flatten().min();
@@ -206,6 +210,9 @@ impl Participant {
         }
         if let Some(quality) = self.quality.look(now) {
             self.does(quality);
+        }
+        if self.count_due().is_some_and(|due| now >= due) {
+            self.count();
         }
         if self.has_joined && now >= self.refresh_at {
             self.refresh();
@@ -312,6 +319,9 @@ impl Participant {
                     CloseReason::Removed => (DisconnectReason::ParticipantRemoved, Ended::Removed),
                     CloseReason::Deleted => (DisconnectReason::RoomDeleted, Ended::Removed),
                 };
+                if ended == Ended::Removed {
+                    self.talk.stop();
+                }
                 self.signals.leave(go(why), ended.clone());
                 return Some(ended);
             }

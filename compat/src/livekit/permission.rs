@@ -19,6 +19,9 @@ impl Participant {
         if let Some(grants) = grants.filter(|grants| *grants != self.token.grants) {
             self.token.grants = grants;
             let grants = &self.token.grants;
+            if !grants.can_publish_data {
+                self.talk.stop();
+            }
             let ended = self.published.revoke(|track| grants.may_publish(source(track)));
             for track_sid in &ended {
                 let unpublished = TrackUnpublishedResponse { track_sid: track_sid.clone() };

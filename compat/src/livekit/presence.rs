@@ -22,9 +22,12 @@ use livekit_protocol::{
 use prost::Message as _;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use str0m::media::Mid;
 use str0m::rtp::RtpPacket;
+
+/// Time between two words about the room.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Participant {
     /// Who is here, or who came and went.
@@ -68,11 +71,20 @@ impl Participant {
         }
     }
 
-    /// Tells how many there are now.
-    fn count(&self) {
-        if self.has_joined {
+    /// Tells how many there are now, at most once a second: what is known of a room may be large.
+    pub(super) fn count(&mut self) {
+        let now = Instant::now();
+        self.owes_count = !self.has_joined || self.counted_at.is_some_and(|at| now < at + PAUSE);
+        if !self.owes_count {
+            self.counted_at = Some(now);
             self.signals.send(Message::RoomUpdate(RoomUpdate { room: Some(self.room()) }));
         }
+    }
+
+    /// When it is to be told.
+    pub(super) fn count_due(&self) -> Option<Instant> {
+        let due = || self.counted_at.map(|at| at + PAUSE);
+        if self.owes_count && self.has_joined { due() } else { None }
     }
 
     /// Changes what others know of this one, and tells everybody; itself, too.
@@ -163,12 +175,13 @@ impl Participant {
 
     /// A packet of one of this participant's tracks.
     pub(super) fn spoke(&mut self, mid: Mid, packet: RtpPacket) {
+        // Those of a muted track, too: their numbers go on.
+        self.quality.heard(mid, *packet.seq_no);
         let Some(track) = self.published.heard(mid) else { return };
         // Its token may have changed since it announced the track.
         if !self.token.grants.may_publish(source(track.source)) {
             return self.door.counters.refused.add(1);
         }
-        self.quality.heard(mid, *packet.seq_no);
         if let Some(level) = packet.header.ext_vals.audio_level {
             self.speech.heard(level);
         }

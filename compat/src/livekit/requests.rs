@@ -1,7 +1,6 @@
 //! What a participant asks by its WebSocket.
 
 use super::data::room_sid;
-use super::join::permission;
 use super::lobby::Return;
 use super::participant::Participant;
 use super::profile::Profile;
@@ -127,14 +126,10 @@ impl Participant {
     }
 
     /// A client that has come back by this socket.
-    pub(super) fn resume(&mut self, Return { socket, wish, mut token }: Return) -> Socket {
+    pub(super) fn resume(&mut self, Return { socket, wish }: Return) -> Socket {
         let Wish { dialect, offer, .. } = wish;
+        // What it may do is as before, whatever token it has shown: a program may have changed that.
         self.dialect = dialect;
-        // What it may do is what it has shown last; who sees it is its seat's.
-        token.grants.hidden = self.token.grants.hidden;
-        let permission = permission(&token.grants);
-        self.token = token;
-        self.place.change(|info| info.permission = Some(permission));
         self.signals = Signals::new(self.door.budget.clone(), self.door.counters.clone());
         if dialect.knows_reconnect_response() {
             self.signals.send(Message::Reconnect(ReconnectResponse {

@@ -54,12 +54,18 @@ impl Rooms {
         tag: Tag,
         alias: Alias,
         mailbox: Arc<Mailbox>,
-        info: ParticipantInfo,
+        mut info: ParticipantInfo,
     ) -> Place {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let mut by_tag = self.by_tag.lock().unwrap_or_else(PoisonError::into_inner);
         let room = Arc::clone(by_tag.entry(tag).or_default());
-        room.lock().insert(alias, Member { number, mailbox, info: Arc::new(info), quality: None });
+        let mut members = room.lock();
+        if let Some(former) = members.get(&alias) {
+            // Of the same sid, clients pass over what is older than what they know.
+            info.version = former.info.version + 1;
+        }
+        members.insert(alias, Member { number, mailbox, info: Arc::new(info), quality: None });
+        drop(members);
         drop(by_tag);
         let place = Place { rooms: Arc::clone(self), room, tag, alias, number };
         place.tell(&Notice::Changed(alias));

@@ -77,6 +77,14 @@ impl Talk {
         sender.try_send(said).is_ok()
     }
 
+    /// Says nothing more of what waits.
+    pub(super) fn stop(&mut self) {
+        if let Some((_, speaking)) = self.task.take() {
+            speaking.abort();
+            self.waiting = Arc::default();
+        }
+    }
+
     /// Says at once what may be lost, and loses it, counted, when it is more than its client may say. The room has limits of its
     /// own for packets; these messages are for LiveKit's clients alone.
     pub(super) fn say_lossy(&self, meant: Meant) {

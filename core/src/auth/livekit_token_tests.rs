@@ -245,3 +245,17 @@ fn a_renewed_token_is_for_what_the_first_was_for() {
         assert_eq!(keys.read(&renewed, 2_000 + LIVEKIT_TOKEN_SECONDS), Err(LivekitTokenError::Expired));
     }
 }
+
+#[test]
+fn a_renewed_token_is_never_too_long_to_be_taken() {
+    let keys = LivekitKeys::new("key", "a secret of some length", None);
+    let address: Address = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a".parse().unwrap();
+    let first = keys.read(&keys.mint("I1", address, Some(SessionId(7)), 1_000).unwrap(), 1_000).unwrap();
+    let much = "x".repeat(MAX_TOKEN);
+    let attributes = BTreeMap::from([("a".to_owned(), much.clone())]);
+    for (metadata, attributes) in [(Some(much), BTreeMap::new()), (Some("m".to_owned()), attributes)] {
+        let long = LivekitToken { name: "n".into(), metadata, attributes, ..first.clone() };
+        let short = LivekitToken { metadata: None, attributes: BTreeMap::new(), ..long.clone() };
+        assert_eq!(keys.read(&keys.renew(&long, 2_000).unwrap(), 2_000), Ok(short));
+    }
+}

@@ -251,16 +251,6 @@ impl Bot {
     /// # Errors
     /// When it is not let in, or with other words than `ReconnectResponse`.
     pub async fn resume(&mut self) -> anyhow::Result<()> {
-        let token = self.token.clone();
-        self.resume_with(&token).await
-    }
-
-    /// The same with another token.
-    ///
-    /// # Errors
-    /// As [`Bot::resume`].
-    pub async fn resume_with(&mut self, token: &str) -> anyhow::Result<()> {
-        token.clone_into(&mut self.token);
         let mut line = Line::open(&self.http, &path_back(&self.token, self.sid())).await?;
         match line.next().await {
             Ok(Signal::Reconnect(_)) => {}

@@ -11,7 +11,7 @@ use atoll_proto::datagram::{Alias, Tag};
 use livekit_protocol::participant_info::State as ParticipantState;
 use livekit_protocol::{CreateRoomRequest, ParticipantInfo, Room};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -116,10 +116,11 @@ impl Book {
 
     /// All rooms, or those of these names.
     pub(super) fn list(&self, names: &[String]) -> Vec<Room> {
+        let names: HashSet<&str> = names.iter().map(String::as_str).collect();
         let state = self.lock();
         let only_kept = state.kept.rooms().filter(|room| !state.tags.contains_key(*room));
         let all = state.tags.keys().chain(only_kept);
-        let wanted = all.filter(|room| names.is_empty() || names.iter().any(|name| name == room.as_str()));
+        let wanted = all.filter(|room| names.is_empty() || names.contains(room.as_str()));
         let mut rooms: Vec<Room> = wanted.map(|room| self.room(&state, room)).collect();
         rooms.sort_by(|a, b| a.name.cmp(&b.name));
         rooms

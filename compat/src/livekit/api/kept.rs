@@ -87,7 +87,7 @@ impl Shelf {
             (None, Some(present)) => present,
             (None, None) => {
                 self.made += 1;
-                (format!("RM_made{:x}", self.made), now_ms)
+                (format!("RM_{now_ms:x}m{:x}", self.made), now_ms)
             }
         };
         let kept = Kept { sid, metadata, empty_timeout, departure_timeout, created_ms, until };
@@ -175,7 +175,7 @@ mod tests {
         assert!(shelf.overdue(after(9999)).is_empty());
         shelf.keep(&room, Some(("RM_1".to_owned(), 6)), request(""), (now, 7)).unwrap();
         let kept = shelf.one(&room).unwrap();
-        assert_eq!((kept.metadata.as_str(), kept.created_ms, kept.sid.as_str()), ("one", 5, "RM_made1"));
+        assert_eq!((kept.metadata.as_str(), kept.created_ms, kept.sid.as_str()), ("one", 5, "RM_5m1"));
         shelf.left(&room, after(1000));
         assert_eq!((shelf.overdue(after(1019)).len(), shelf.overdue(after(1020))), (0, vec![room.clone()]));
         assert!(shelf.drop(&room) && !shelf.drop(&room));

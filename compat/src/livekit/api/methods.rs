@@ -16,6 +16,7 @@ use livekit_protocol::{
     ListRoomsRequest, ListRoomsResponse, ParticipantInfo, RemoveParticipantResponse, Room, RoomParticipantIdentity,
     SendDataRequest, SendDataResponse, UpdateParticipantRequest, UpdateRoomMetadataRequest,
 };
+use std::collections::HashSet;
 
 /// Largest data, in bytes: with what is around it, it fits a message of a data channel.
 const MAX_DATA: usize = 64_000;
@@ -133,9 +134,10 @@ impl Methods<'_> {
             said = said.about(topic);
         }
         if !to.is_empty() {
+            let to: HashSet<&str> = to.iter().map(String::as_str).collect();
             let is_meant = |seated: &Seated| {
-                let (identity, sid) = (seated.sender.to_string(), sid(seated.alias, &seated.sender));
-                to.iter().any(|one| *one == identity || *one == sid)
+                to.contains(seated.sender.to_string().as_str())
+                    || to.contains(sid(seated.alias, &seated.sender).as_str())
             };
             let seated = self.api.book.seated(&found);
             let members: Vec<_> = seated.iter().filter(|seated| is_meant(seated)).map(|seated| seated.alias).collect();

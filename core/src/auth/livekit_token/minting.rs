@@ -1,6 +1,6 @@
 //! How tokens are made.
 
-use super::{LIVEKIT_TOKEN_SECONDS, LivekitKeys, LivekitSource, LivekitToken, LivekitTokenError};
+use super::{LIVEKIT_TOKEN_SECONDS, LivekitKeys, LivekitSource, LivekitToken, LivekitTokenError, MAX_TOKEN};
 use crate::room::SessionId;
 use atoll_proto::Address;
 use jsonwebtoken::{Algorithm, Header, encode};
@@ -114,7 +114,12 @@ impl LivekitKeys {
             attributes,
             session: session.map(|SessionId(id)| id),
         };
-        self.signed(&claims)
+        let token = self.signed(&claims)?;
+        if token.len() <= MAX_TOKEN {
+            return Ok(token);
+        }
+        // One that is too long would let its client in nowhere; what its participant says of itself, its seat knows.
+        self.signed(&Renewed { metadata: None, attributes: &BTreeMap::new(), ..claims })
     }
 
     pub(super) fn mint_as(
