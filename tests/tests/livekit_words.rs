@@ -218,7 +218,8 @@ async fn what_only_livekit_understands_reaches_its_clients_as_large_as_they_take
     // What it says fits into a message; with who says it, it does not any more.
     let rest = say(chat_message(&"x".repeat(60_000)), &[]).encoded_len() - 60_000;
     let huge = "x".repeat(65_530 - rest);
-    let for_one = say(chat_message("for one"), &[listener.identity()]);
+    let shouted = format!("0x{}", listener.identity()[2..].to_uppercase());
+    let for_one = say(chat_message("for one"), &[&shouted]);
     let crowd: Vec<String> = (0..1025).map(|number| number.to_string()).collect();
     let crowd: Vec<&str> = crowd.iter().map(String::as_str).chain([listener.identity()]).collect();
     let packets = [say(chat_message(&huge), &[]), say(chat_message("to a crowd"), &crowd), for_one];

@@ -2,6 +2,7 @@
 
 use crate::ws_room::frames::{translated, unix_ms};
 use atoll_core::room::{Batch, Encoding, Item, Older, Ordered, Payload, Sender};
+use atoll_proto::Address;
 use atoll_proto::datagram::{Alias, Kind, Tag};
 use atoll_proto::peek;
 use atoll_proto::room_frames::{Frames, FramesWriter};
@@ -30,6 +31,11 @@ pub(super) fn sid(alias: Alias, sender: &Sender) -> String {
     let name = sender.to_string();
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
     format!("PA_{:x}{plain}", alias.0)
+}
+
+/// An identity as it is here: addresses are in lower case, however they are spelled. Whatever else stays as it is.
+pub(super) fn as_here(identity: String) -> String {
+    identity.parse().map_or(identity, |address: Address| address.to_string())
 }
 
 /// Which of the room's packets a client has words for. LiveKit itself looks into none.
@@ -205,10 +211,11 @@ pub(super) fn read(message: &[u8]) -> Option<Message> {
         #[allow(deprecated, reason = "clients before 2024 write it nowhere else")]
         Value::User(user) => {
             let older = || user.destination_identities.into_iter().chain(user.destination_sids).collect();
-            let to = if to.is_empty() { older() } else { to };
+            let to: Vec<String> = if to.is_empty() { older() } else { to };
             if to.len() > MAX_ADDRESSEES {
                 return None;
             }
+            let to = to.into_iter().map(as_here).collect();
             let topic = user.topic.filter(|topic| !topic.is_empty());
             Some(Message::Packet { payload: user.payload.into(), sequence: packet.sequence, topic, to })
         }
@@ -217,7 +224,8 @@ pub(super) fn read(message: &[u8]) -> Option<Message> {
         Value::Speaker(_) => None,
         _ if to.len() > MAX_ADDRESSEES => None,
         value => {
-            let packet = DataPacket { value: Some(value), destination_identities: to, ..packet };
+            let destination_identities = to.into_iter().map(as_here).collect();
+            let packet = DataPacket { value: Some(value), destination_identities, ..packet };
             Some(Message::Other(Box::new(packet)))
         }
     }

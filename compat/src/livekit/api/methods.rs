@@ -4,7 +4,7 @@ use super::Api;
 use super::book::{Found, Seated};
 use super::kept::KeepError;
 use super::twirp::{Code, TwirpError};
-use crate::livekit::data::{SERVER, sid};
+use crate::livekit::data::{SERVER, as_here, sid};
 use crate::livekit::notice::Notice;
 use crate::livekit::profile::{MAX_NAME, Profile, TooLarge};
 use atoll_core::auth::LivekitCaller;
@@ -123,7 +123,7 @@ impl Methods<'_> {
         let is_reliable = request.kind() == Kind::Reliable;
         #[allow(deprecated, reason = "programs before 2023 write them")]
         let SendDataRequest { data, destination_sids, destination_identities, topic, .. } = request;
-        let to: Vec<String> = destination_identities.into_iter().chain(destination_sids).collect();
+        let to: Vec<String> = destination_identities.into_iter().map(as_here).chain(destination_sids).collect();
         let payload = Bytes::from(data);
         let delivery = if is_reliable { Delivery::Ordered } else { Delivery::unreliable(&payload) };
         let mut said = Outgoing::from(payload);
@@ -169,7 +169,8 @@ impl Methods<'_> {
 
     fn one(&self, room: &str, identity: &str) -> Result<Seated, TwirpError> {
         let found = self.find(room)?;
-        let seated = self.api.book.seated(&found).into_iter().find(|seated| seated.sender.to_string() == identity);
+        let named = as_here(identity.to_owned());
+        let seated = self.api.book.seated(&found).into_iter().find(|seated| seated.sender.to_string() == named);
         seated.ok_or_else(|| nobody(identity))
     }
 
