@@ -138,7 +138,7 @@ test("a killed edge: clients come back into a named room, and out of islands the
   const kernel = await newIdentity();
   const tab = await TabRoom.open(chromium, edge, 0);
   await tab.joinRoom(`ws-room:${url}`);
-  await until(async () => (await tab.seat()).name === "world-green", "the tab does not enter");
+  await until(async () => (await tab.seat())?.name === "world-green", "the tab does not enter");
   const world = new Company(tab, await Rfc5Room.enter(scope, url, kernel), ...Object.values(green));
   await world.isTogether();
   await world.exchange(10);

@@ -47,7 +47,7 @@ before(async () => {
   page = await openSummerPage(scope, chromium);
   tab = await TabRoom.open(chromium, edge, HERE[0]);
   await tab.tab.untilMembers([tab.address]);
-  islandId = (await tab.seat()).name;
+  islandId = (await tab.seat())?.name;
 
   const open = async (name, kernel) => {
     sessions[name] = await kernelSession(scope, edge, kernel, await newIdentity(), HERE);
@@ -218,7 +218,7 @@ test("who walks away is told another room, and keeps the former until it leaves 
 
   // The tab follows.
   await tab.move(...FAR);
-  await until(async () => (await tab.seat()).name === change.islandId, "the tab stays behind");
+  await until(async () => (await tab.seat())?.name === change.islandId, "the tab stays behind");
   const all = new Company(tab, ...away.members);
   await all.isTogether();
   all.beginAnew();
@@ -227,7 +227,7 @@ test("who walks away is told another room, and keeps the former until it leaves 
 });
 
 test("in a World's room, which is no island, a tab and kernels are among themselves", { timeout: TIMEOUT }, async () => {
-  const home = (await tab.seat()).name;
+  const home = (await tab.seat())?.name;
   const enter = async (name, identity = undefined) => Rfc5Room.enter(scope, roomUrl(name), identity ?? (await newIdentity()));
   // Without a session: two prove their addresses, the third is sent there by its signed login.
   const [ann, bob, visitor] = [await enter("world-green"), await enter("world-green"), await newIdentity()];
@@ -236,7 +236,7 @@ test("in a World's room, which is no island, a tab and kernels are among themsel
   assert.deepEqual([ann, bob, clohe].map(({ wasChallenged }) => wasChallenged), [true, true, false]);
   const elsewhere = new Company(await enter("world-red", ann.identity), await enter("world-red"));
   await tab.joinRoom(`ws-room:${roomUrl("world-green")}`);
-  await until(async () => (await tab.seat()).name === "world-green", "the tab does not enter");
+  await until(async () => (await tab.seat())?.name === "world-green", "the tab does not enter");
   const world = new Company(tab, ann, bob, clohe);
   await world.isTogether();
   await elsewhere.isTogether();
@@ -268,7 +268,7 @@ test("in a World's room, which is no island, a tab and kernels are among themsel
   for (const member of rest.members) assert.deepEqual(last(member), words);
 
   await tab.leaveRoom();
-  await until(async () => (await tab.seat()).name === home, "the tab does not come back");
+  await until(async () => (await tab.seat())?.name === home, "the tab does not come back");
   await new Company(again, clohe).isTogether();
   assert.deepEqual(clohe.leaves.slice(-2), [bob.address, tab.address]);
 });
